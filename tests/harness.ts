@@ -1,0 +1,40 @@
+/**
+ * The one seam between our tests and the two test runners: a file that imports `test` from here runs
+ * unchanged under `deno test` and under `bun test`. Assertions come from `node:assert/strict`.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+
+type TestBody = () => void | Promise<void>;
+
+export const runtime: "deno" | "bun" = "Deno" in globalThis ? "deno" : "bun";
+
+/** Generous, because two cores are shared with whatever else the machine is doing. */
+const TEST_TIMEOUT_MS = 120_000;
+
+const register: (name: string, body: TestBody) => void = await (async () => {
+  if (runtime === "deno") {
+    // deno-lint-ignore no-explicit-any
+    const deno = (globalThis as any).Deno;
+    // The library stays loaded for the life of the process: that is its design, not a leak.
+    return (name: string, fn: TestBody) =>
+      deno.test({ name, fn, sanitizeResources: false, sanitizeOps: false });
+  }
+  const runner = "bun:test";
+  const { test } = await import(runner);
+  return (name: string, body: TestBody) => test(name, body, TEST_TIMEOUT_MS);
+})();
+
+/** Registers one test with whichever runner loaded the file. */
+export function test(name: string, body: TestBody): void {
+  register(name, body);
+}
+
+/** An empty directory that is removed when the process ends. */
+export function temporaryDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), "varve-test-"));
+  process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}

@@ -1,0 +1,496 @@
+//! Everything that Zig and TypeScript both see: constants, shared structs, error numbers.
+//!
+//! This file is the one source of layout. `zig build layout` writes src/native/layout.gen.ts from it, and a
+//! hash over all of it that the loader compares before its first real call. Change a field here, run the
+//! generator, and both halves move together. Nothing here allocates or calls anything; any thread may read it.
+//!
+//! Rules: `extern struct` only; sizes are multiples of eight; 64-bit integers appear only where TypeScript never
+//! looks on a hot path. File offsets, sizes and sequence numbers are f64, exact to 2^53.
+
+const std = @import("std");
+
+/// Raised by hand when a call changes its meaning without changing its layout.
+pub const abi_version: u32 = 1;
+
+pub const block_bytes: u32 = 4096;
+pub const key_bytes_max: u32 = 65_535;
+pub const value_bytes_max: u32 = 1 << 30;
+
+/// Results below -4095 are ours; -1...-4095 are the system's errno, negated.
+pub const Code = enum(i32) {
+    /// A handle that was closed, or never opened.
+    closed = -4096,
+    /// An argument outside its documented range.
+    invalid = -4097,
+    /// Another process, or another copy of this library, has the store.
+    locked = -4098,
+    /// Bytes from disk do not check out. The offset is in the job's `value`.
+    corruption = -4099,
+    /// The answer is not in memory; ask again with a job.
+    would_block = -4100,
+    /// Address space or memory refused by the system.
+    no_memory = -4101,
+    /// A table of fixed size (regions, files, tables, cursors, jobs) is full.
+    exhausted = -4102,
+    /// The simulated disk has crashed; this handle belongs to the time before.
+    crashed = -4103,
+    /// What was asked for exists in the contract, not yet in this library.
+    unsupported = -4104,
+    /// The store is already open in this process.
+    attached = -4105,
+
+    pub fn int(code: Code) i32 {
+        return @intFromEnum(code);
+    }
+};
+
+// ---------------------------------------------------------------------------------------------------------------
+// Files. A file is named by its kind and number; names are built in Zig, so nothing escapes the directory.
+
+pub const FileKind = enum(u32) {
+    /// `000042.log`
+    log = 0,
+    /// `000042.table`
+    table = 1,
+    /// `MANIFEST-000042`
+    manifest = 2,
+    /// `CURRENT`; the number is ignored
+    current = 3,
+    /// `000042.temporary`; swept at open
+    temporary = 4,
+    /// `000042.blob`
+    blob = 5,
+    /// `LOCK`; the number is ignored
+    lock = 6,
+};
+
+pub const FileFlag = struct {
+    /// Create the file; it must not exist.
+    pub const create: u32 = 1;
+    /// Ask for O_DIRECT or F_NOCACHE. Refused quietly by file systems without it: see `FileJob.result_flags`.
+    pub const direct: u32 = 2;
+    pub const read_only: u32 = 4;
+};
+
+// ---------------------------------------------------------------------------------------------------------------
+// Jobs: the only way in which TypeScript reaches the disk. A job is run on the caller's thread (`varve_job_run`)
+// or by an I/O thread (`varve_job_submit`); its record is the same. On a simulated disk no thread runs:
+// submitted jobs wait until the caller steps them.
+
+pub const job_bytes: u32 = 512;
+pub const job_count: u32 = 1024;
+
+pub const JobState = enum(u32) { free = 0, queued = 1, running = 2, done = 3 };
+
+/// Each lane is a queue of its own, so that a flush never stands before a commit.
+pub const Lane = enum(u32) { log = 0, read = 1, background = 2 };
+
+pub const Opcode = enum(u32) {
+    // FileJob
+    file_open = 1,
+    file_close = 2,
+    file_read = 3,
+    file_write = 4,
+    file_sync = 5,
+    file_truncate = 6,
+    /// Reserves `bytes` from `offset` and, with `JobFlag.zero`, writes zeros there (so that a later synced
+    /// write changes no metadata).
+    file_allocate = 7,
+    file_rename = 8,
+    file_unlink = 9,
+    file_size = 10,
+    directory_sync = 11,
+    /// Writes one `DirectoryEntry` per file of ours into the region; `value` = count.
+    directory_list = 12,
+    // LogWriteJob
+    log_write = 20,
+    // TableJob
+    table_flush = 30,
+    table_open = 31,
+    table_verify = 32,
+    // GetJob
+    table_get = 40,
+    // CursorJob
+    cursor_fill = 50,
+};
+
+pub const JobFlag = struct {
+    /// log_write: the group's own write is made durable with it (RWF_DSYNC, or a data sync behind it).
+    pub const durable: u32 = 1;
+    /// log_write: pad to whole blocks (the segment is written the direct way).
+    pub const blocks: u32 = 2;
+    /// file_allocate: write zeros.
+    pub const zero: u32 = 4;
+    /// log_write: bytes before this write in the same file are not yet synced, so RWF_DSYNC is not enough.
+    pub const sync_file: u32 = 8;
+};
+
+pub const JobHead = extern struct {
+    /// JobState. Stored last by the thread that finishes the job (release); read with acquire.
+    state: u32,
+    /// Opcode
+    opcode: u32,
+    /// Lane
+    lane: u32,
+    /// JobFlag bits
+    flags: u32,
+    /// Zero, a count or a handle; negative: errno or Code.
+    result: i32,
+    reserved: i32,
+    /// A second result: bytes done, a size, or the offset of what is damaged.
+    value: f64,
+};
+
+pub const FileJob = extern struct {
+    head: JobHead,
+    /// Handle of an open file (all but open, rename, unlink, directory operations).
+    file: i32,
+    /// FileKind and number name a file (open, rename's source, unlink).
+    kind: u32,
+    number: f64,
+    offset: f64,
+    bytes: f64,
+    /// Region and offset in it that data comes from or goes to.
+    region: i32,
+    /// FileFlag bits for open; on return the bits that hold (direct is cleared where it was refused).
+    file_flags: u32,
+    region_offset: f64,
+    target_number: f64,
+    target_kind: u32,
+    reserved: u32,
+};
+
+/// One file found in the store's directory.
+pub const DirectoryEntry = extern struct { kind: u32, reserved: u32, number: f64, bytes: f64 };
+
+pub const log_extents_max: u32 = 16;
+pub const log_sync_files_max: u32 = 8;
+
+/// A run of encoded entries in a region, written as it lies there.
+pub const Extent = extern struct { region: i32, offset: u32, bytes: u32 };
+
+pub const LogWriteJob = extern struct {
+    head: JobHead,
+    file: i32,
+    /// Checksum of the frame before this one, or of the segment header.
+    chain: u32,
+    offset: f64,
+    segment: f64,
+    /// How far the log was known to be synced when this frame was written.
+    synced_segment: f64,
+    synced_offset: f64,
+    extent_count: u32,
+    /// Number of the users' writes in the group, for the coalescing counters.
+    write_count: u32,
+    /// Older segments to be synced before this frame is acknowledged, oldest first.
+    sync_file_count: u32,
+    /// Out: the frame's checksum, which the next frame carries as `chain`.
+    frame_checksum: u32,
+    /// Out: where the next frame starts if nothing is synced between (the caller rounds up after a sync).
+    end_offset: f64,
+    sync_files: [log_sync_files_max]i32,
+    extents: [log_extents_max]Extent,
+};
+
+pub const TableJob = extern struct {
+    head: JobHead,
+    /// The file's number in the store's directory.
+    number: f64,
+    /// table_flush: region of the memtable. table_open: unused. table_verify: a table handle.
+    source: i32,
+    block_bytes: u32,
+    filter_bits_per_key: u32,
+    /// Sorted, ascending sequence numbers (f64) of the live snapshots, in a region.
+    snapshot_count: u32,
+    snapshot_region: i32,
+    /// Where the `TableDescription` and its two keys go: at least TableDescription + 2 * 65,536 bytes.
+    description_region: i32,
+    /// Store-wide family number, written into the table's properties and checked by table_open.
+    family: u32,
+    reserved: u32,
+    /// table_open: size the manifest states; a file of another size is damaged.
+    file_bytes: f64,
+};
+
+/// What the manifest keeps of a table; followed in its region by the smallest and then the largest user key.
+pub const TableDescription = extern struct {
+    file_bytes: f64,
+    entry_count: f64,
+    delete_count: f64,
+    smallest_sequence: f64,
+    largest_sequence: f64,
+    smallest_key_bytes: u32,
+    largest_key_bytes: u32,
+};
+
+pub const GetJob = extern struct {
+    head: JobHead,
+    version: i32,
+    /// The key lies at the front of this region.
+    region: i32,
+    key_bytes: u32,
+    /// Out: type of the entry found (EntryType), zero if there is none.
+    entry_type: u32,
+    sequence: f64,
+    /// Out: region that holds the value when it is larger than the context's value area, else -1.
+    value_region: i32,
+    value_bytes: u32,
+};
+
+pub const CursorJob = extern struct {
+    head: JobHead,
+    cursor: i32,
+    row_count_max: u32,
+    byte_count_max: u32,
+    reserved: u32,
+};
+
+// ---------------------------------------------------------------------------------------------------------------
+// The log. docs/format.md has the byte-by-byte picture.
+
+pub const log_magic: u32 = 0x474f4c56; // "VLOG"
+pub const log_version: u32 = 1;
+
+/// First block of a segment; the rest of the block is zero. The checksum covers every byte of the header behind it.
+pub const LogSegmentHeader = extern struct {
+    checksum: u32,
+    magic: u32,
+    version: u32,
+    /// 1: whole blocks (direct way); 0: unaligned (buffered way).
+    blocks: u32,
+    segment: f64,
+    store_id_low: u32,
+    store_id_high: u32,
+    /// How far the log was synced when this segment was begun.
+    synced_segment: f64,
+    synced_offset: f64,
+};
+
+/// Stands before the entries of one group. The checksum covers header (behind it) and payload.
+pub const LogFrame = extern struct {
+    checksum: u32,
+    payload_bytes: u32,
+    chain: u32,
+    reserved: u32,
+    segment: f64,
+    synced_segment: f64,
+    synced_offset: f64,
+};
+
+/// Stands before each run of entries that one caller encoded; a frame's payload is a list of these.
+/// Runs start on multiples of eight; `bytes` counts the header and the padding.
+pub const LogRun = extern struct {
+    bytes: u32,
+    entry_count: u32,
+    /// Sequence number of the first entry; entry i has first_sequence + i.
+    first_sequence: f64,
+};
+
+/// An entry of a run: header, key padded to four bytes, value padded to four bytes.
+pub const LogEntry = extern struct {
+    /// Low 8 bits EntryType, high 16 bits key length.
+    type_and_key_bytes: u32,
+    value_bytes: u32,
+    family: u32,
+};
+
+pub const EntryType = enum(u32) {
+    put = 1,
+    delete = 2,
+    merge = 3,
+    delete_range = 4,
+    /// A put whose value is preceded by its absolute expiry time in milliseconds (f64).
+    put_expiring = 5,
+    /// A put whose value is the address of a blob.
+    put_blob = 6,
+};
+
+// ---------------------------------------------------------------------------------------------------------------
+// Memtables: one region each, addressed in 32-bit words from the region's start ("word offsets"); zero is null.
+// Everything behind the header is bump-allocated from `tail_words`: entries and slot arrays by TypeScript, index
+// nodes by Zig. Nothing moves and nothing is freed until the whole region is.
+
+pub const MemtableHeader = extern struct {
+    /// Atomic bump pointer: first free word. This one word is the memtable's fill.
+    tail_words: u32,
+    /// Words that may be allocated.
+    capacity_words: u32,
+    /// Word offset of the newest entry (atomic; published after the entry is whole). Entries chain by `older`.
+    newest_entry: u32,
+    /// Word offset of the point index: `slot_count` pairs (hash, entry). Atomic; replaced when it grows.
+    slots: u32,
+    /// A power of two. Read after `slots`: it is stored in the word before the slot array too.
+    slot_count: u32,
+    key_count: u32,
+    entry_count: u32,
+    /// Held by the store, by cursors and by jobs; the region goes back to the pool at zero. Atomic.
+    references: u32,
+    /// Claimed by the thread that extends the ordered index. Atomic.
+    index_claim: u32,
+    /// Newest entry that the ordered index holds. Atomic.
+    indexed_entry: u32,
+    /// Word offset of the skip list's head node; zero until first asked for. Atomic.
+    index_head: u32,
+    /// Store-wide family number.
+    family: u32,
+    /// Sequence numbers of the first and the last entry.
+    first_sequence: f64,
+    last_sequence: f64,
+    delete_count: u32,
+    /// Entries that were written without a log.
+    volatile_count: u32,
+    /// The oldest log segment that holds an entry of this memtable; zero if none does.
+    first_segment: f64,
+    reserved: [6]u64,
+};
+
+pub const memtable_header_words: u32 = @sizeOf(MemtableHeader) / 4;
+
+/// An entry: this header, the key padded with zeros to a word, the value padded to a word.
+pub const MemtableEntry = extern struct {
+    /// The entry inserted before this one, of whatever key.
+    older: u32,
+    /// The version before this one of the same key.
+    previous: u32,
+    sequence_low: u32,
+    /// Low 24 bits: high part of the sequence number. High 8 bits: EntryType.
+    sequence_high_and_type: u32,
+    key_bytes: u32,
+    value_bytes: u32,
+};
+
+// ---------------------------------------------------------------------------------------------------------------
+// Reading. A context is one region per Worker through which point reads and cursor requests pass.
+
+pub const context_key_offset: u32 = 1024;
+pub const context_key_area_bytes: u32 = 2 * 65_536 + 64;
+pub const context_value_offset: u32 = 256 * 1024;
+pub const context_value_area_bytes: u32 = 64 * 1024;
+pub const context_bytes: u32 = 512 * 1024;
+
+/// At offset 0 of a context: what a point read found.
+pub const GetResult = extern struct {
+    entry_type: u32,
+    value_bytes: u32,
+    /// Region that holds a value too large for the context's value area, else -1; the reader releases it.
+    value_region: i32,
+    reserved: u32,
+};
+
+pub const cursor_memtables_max: u32 = 64;
+
+/// At offset 64 of a context: what `varve_cursor_open` reads. Bounds lie at `context_key_offset`,
+/// the lower one first, the upper one right behind it.
+pub const CursorRequest = extern struct {
+    version: i32,
+    memtable_count: u32,
+    sequence: f64,
+    /// Inclusive; zero bytes: from the first key.
+    lower_bytes: u32,
+    /// Exclusive, where `has_upper` is 1.
+    upper_bytes: u32,
+    has_upper: u32,
+    reverse: u32,
+    /// 1: rows carry no values.
+    keys_only: u32,
+    reserved: u32,
+    memtables: [cursor_memtables_max]i32,
+};
+pub const cursor_request_offset: u32 = 64;
+
+/// A cursor's page: this header, then `2 * count + 1` u32 offsets, then (at `data_offset`) keys and values
+/// back to back. Offsets count from `data_offset`: key i from [2i], its value from [2i+1], to the next one.
+pub const PageHeader = extern struct {
+    count: u32,
+    /// 1: nothing comes after this page.
+    end: u32,
+    data_offset: u32,
+    data_bytes: u32,
+};
+pub const page_header_offset: u32 = 0;
+pub const page_offsets_offset: u32 = 64;
+pub const page_row_count_max: u32 = 8192;
+pub const page_data_bytes: u32 = 64 * 1024;
+
+// ---------------------------------------------------------------------------------------------------------------
+// The store's shared region: control words, job records, the ring of completions.
+
+/// Counters are written by Zig with relaxed adds and read by anybody.
+pub const Counters = extern struct {
+    /// Users' writes that went into groups, and system calls that carried them out.
+    writes_in: u64,
+    write_calls: u64,
+    bytes_written: u64,
+    syncs: u64,
+    /// Requests for a sync that another's sync answered.
+    syncs_shared: u64,
+    read_calls: u64,
+    bytes_read: u64,
+    cache_hits: u64,
+    cache_misses: u64,
+    filter_negatives: u64,
+    files_opened: u64,
+    jobs_run: u64,
+};
+
+/// Words that every Worker of the process sees. All are accessed with sequentially consistent atomics.
+pub const StoreShared = extern struct {
+    /// The visible sequence number. Writer: first, low, last; reader: last, low, first, again if they differ.
+    visible_high_first: u32,
+    visible_low: u32,
+    visible_high_last: u32,
+    /// Claim of the commit pipeline's current stage: zero, or 1 + the Worker's number.
+    pipeline_claim: u32,
+    /// Sequence number that the next entry gets (written only under the claim).
+    next_sequence: f64,
+    /// Zero, or the error that made the store refuse writes (errno or Code, negative).
+    poisoned: i32,
+    /// Completions so far, modulo 2^32: the ring's write position. Also the futex that waiters sleep on.
+    completion_tail: u32,
+    /// Threads that sleep on `completion_tail`.
+    completion_waiters: u32,
+    reserved_words: [3]u32,
+    /// Where the next frame goes, and how far the log is synced.
+    log_segment: f64,
+    log_offset: f64,
+    log_synced_segment: f64,
+    log_synced_offset: f64,
+    counters: Counters,
+};
+pub const store_counters_offset: u32 = @offsetOf(StoreShared, "counters");
+pub const store_completions_offset: u32 = 4096;
+pub const store_jobs_offset: u32 = 8192 + 4096;
+pub const store_region_bytes: u32 = store_jobs_offset + job_bytes * job_count;
+
+pub const OpenFlag = struct {
+    /// Create the directory, parents too, when missing.
+    pub const create: u32 = 1;
+    pub const read_only: u32 = 2;
+};
+
+/// The structs that the generator writes out.
+pub const shared_structs = .{
+    JobHead,          FileJob,          DirectoryEntry, Extent,        LogWriteJob, TableJob,
+    TableDescription, GetJob,           CursorJob,      LogSegmentHeader, LogFrame, LogRun,
+    LogEntry,         MemtableHeader,   MemtableEntry,  GetResult,     CursorRequest, PageHeader,
+    Counters,         StoreShared,
+};
+pub const shared_enums = .{ Code, FileKind, JobState, Lane, Opcode, EntryType };
+pub const shared_flags = .{ .{ "FileFlag", FileFlag }, .{ "JobFlag", JobFlag }, .{ "OpenFlag", OpenFlag } };
+
+comptime {
+    for (.{ FileJob, LogWriteJob, TableJob, GetJob, CursorJob }) |Record| {
+        std.debug.assert(@sizeOf(Record) <= job_bytes);
+        std.debug.assert(@offsetOf(Record, "head") == 0);
+    }
+    std.debug.assert(@sizeOf(JobHead) == 32);
+    std.debug.assert(@sizeOf(LogFrame) == 40);
+    std.debug.assert(@sizeOf(LogRun) == 16);
+    std.debug.assert(@sizeOf(LogEntry) == 12);
+    std.debug.assert(@sizeOf(MemtableHeader) == 128);
+    std.debug.assert(@sizeOf(MemtableEntry) == 24);
+    std.debug.assert(@sizeOf(StoreShared) <= store_completions_offset);
+    std.debug.assert(job_count * 4 <= store_jobs_offset - store_completions_offset);
+    std.debug.assert(cursor_request_offset + @sizeOf(CursorRequest) <= context_key_offset);
+    std.debug.assert(context_key_offset + context_key_area_bytes <= context_value_offset);
+}

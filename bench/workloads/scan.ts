@@ -1,0 +1,60 @@
+/** W9: every entry in order, as JavaScript sees it. */
+import type { DataSet } from "../harness/data_set.ts";
+import { KEY_BYTES } from "../harness/data_set.ts";
+import { clock } from "../harness/measurement.ts";
+import type { ScanTotals, Store, Way } from "../peers/peer.ts";
+import { fillUntimed } from "./fill.ts";
+import { DEFAULT_MEMTABLE_BYTES, GiB, type Workload } from "./workload.ts";
+
+async function scan(store: Store, way: Way): Promise<ScanTotals> {
+  if (way === "pages" && store.scanPages) return store.scanPages();
+  const totals = { entries: 0, bytes: 0, firstBytes: 0 };
+  await store.scan((key, value) => {
+    totals.entries++;
+    totals.bytes += key.length + value.length;
+    totals.firstBytes += value[0];
+  });
+  return totals;
+}
+
+function assertTotals(totals: ScanTotals, data: DataSet): void {
+  const expected: ScanTotals = {
+    entries: data.count,
+    bytes: data.count * (KEY_BYTES + data.valueBytes),
+    firstBytes: data.keys.reduce((sum, _, index) => sum + data.value(index)[0], 0),
+  };
+  for (const name of ["entries", "bytes", "firstBytes"] as const) {
+    if (totals[name] !== expected[name]) {
+      throw new Error(`The scan saw ${name} ${totals[name]}, expected ${expected[name]}`);
+    }
+  }
+}
+
+export const fullScan: Workload = {
+  id: "W9",
+  title: "full scan, 16 B + 100 B, settled and cached, entries seen in JavaScript",
+  need: "scan",
+  durability: "buffered",
+  counts: { smoke: 5_000, medium: 200_000, full: 1_000_000 },
+  valueBytes: 100,
+  writers: [1],
+  memory: { memtableBytes: DEFAULT_MEMTABLE_BYTES, cacheBytes: GiB },
+  async measure(store, data, run) {
+    await fillUntimed(store, data);
+    await store.settle();
+    assertTotals(await scan(store, run.way), data);
+    let totals: ScanTotals | undefined;
+    const seconds = await clock(async () => {
+      totals = await scan(store, run.way);
+    });
+    assertTotals(totals!, data);
+    return {
+      operations: data.count,
+      seconds,
+      bytes: totals!.bytes,
+      verification: "count, bytes, and the sum of each value's first byte; not the order of keys",
+      warmUp: "one whole scan",
+      notDone: ["entries other than the first byte were not looked at"],
+    };
+  },
+};

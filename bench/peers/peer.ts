@@ -58,6 +58,8 @@ export class PeerUnavailable extends Error {
 export interface OpenOptions {
   directory: string;
   durability: Durability;
+  /** The size of every value to come. */
+  valueBytes: number;
   /** Large enough here means that nothing is flushed during the run. */
   memtableBytes: number;
   cacheBytes: number;
@@ -68,7 +70,7 @@ export interface StoreDriver {
   readonly kind: "store";
   readonly version: string;
   /** What a reader must know before believing the row, for instance a build with assertions. */
-  readonly warnings?: readonly string[];
+  readonly warnings: readonly string[];
   settings(options: OpenOptions): string;
   open(options: OpenOptions): Promise<Store>;
 }
@@ -77,8 +79,13 @@ export interface StoreDriver {
 export interface ProgramDriver {
   readonly kind: "program";
   readonly version: string;
-  readonly warnings?: readonly string[];
-  measure(run: Case): Promise<Measurement & { settings: string }>;
+  measure(run: Case): Promise<ProgramMeasurement>;
+}
+
+/** What a program says of itself it may say only when it runs. */
+export interface ProgramMeasurement extends Measurement {
+  settings: string;
+  warnings: readonly string[];
 }
 
 export type Driver = StoreDriver | ProgramDriver;
@@ -101,11 +108,18 @@ export interface ScanTotals {
   firstBytes: number;
 }
 
+/** As AbstractLevel and Varve take it in an array. */
+export interface PutOperation {
+  type: "put";
+  key: Uint8Array;
+  value: Uint8Array;
+}
+
 /** One open store. Writes have the durability it was opened with. */
 export interface Store {
   putSync?(key: Uint8Array, value: Uint8Array): void;
   put?(key: Uint8Array, value: Uint8Array): Promise<unknown>;
-  putBatch?(entries: Array<{ key: Uint8Array; value: Uint8Array }>): Promise<unknown>;
+  putBatch?(operations: PutOperation[]): Promise<unknown>;
   /** How many unawaited `put`s suit this store best. */
   readonly putWindow?: number;
   /** The result belongs to the caller: a driver copies if the peer lends its memory. */

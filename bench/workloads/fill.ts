@@ -1,7 +1,9 @@
 /** W1 and W2: entries in random order, one put a call, as fast as one thread can hand them over. */
+import type { Case } from "../harness/case.ts";
 import type { DataSet } from "../harness/data_set.ts";
 import { clock } from "../harness/measurement.ts";
-import type { Store, Way } from "../peers/peer.ts";
+import type { PutOperation, Store, Way } from "../peers/peer.ts";
+import { peerNamed } from "../peers/registry.ts";
 import { DEFAULT_MEMTABLE_BYTES, MiB, type Workload } from "./workload.ts";
 
 const BATCH_COUNT = 1000;
@@ -14,9 +16,11 @@ export async function fill(store: Store, data: DataSet, way: Way): Promise<void>
   throw new Error(`Cannot fill by "${way}": the driver has no such call`);
 }
 
-/** The quickest way a store has, for workloads that need data but do not time its arrival. */
-export function fillUntimed(store: Store, data: DataSet): Promise<void> {
-  return fill(store, data, store.putBatch ? "batch of 1,000" : store.putSync ? "putSync" : "put");
+/** The peer's best way to take data, for workloads that need it but do not time its arrival. */
+export function fillUntimed(store: Store, data: DataSet, run: Case): Promise<void> {
+  const ways = peerNamed(run.peer).capabilities.bufferedFill;
+  if (!Array.isArray(ways)) throw new Error(`Cannot fill ${run.peer}: ${ways ?? "it has no way"}`);
+  return fill(store, data, ways[0]);
 }
 
 function fillBySync(store: Store, data: DataSet): void {
@@ -42,10 +46,10 @@ async function fillByPromise(store: Store, data: DataSet): Promise<void> {
 async function fillByBatch(store: Store, data: DataSet): Promise<void> {
   const { keys } = data;
   for (let start = 0; start < keys.length; start += BATCH_COUNT) {
-    const entries = [];
+    const entries: PutOperation[] = [];
     const end = Math.min(start + BATCH_COUNT, keys.length);
     for (let index = start; index < end; index++) {
-      entries.push({ key: keys[index], value: data.value(index) });
+      entries.push({ type: "put", key: keys[index], value: data.value(index) });
     }
     await store.putBatch!(entries);
   }

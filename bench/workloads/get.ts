@@ -51,7 +51,7 @@ export const getFromMemtable: Workload = {
   need: "memtableGet",
   memory: { memtableBytes: ENDLESS_MEMTABLE_BYTES, cacheBytes: GiB },
   async measure(store, data, run) {
-    await fillUntimed(store, data);
+    await fillUntimed(store, data, run);
     return await measureGets(store, data, run.seed, "none: the get starts cold after the fill");
   },
 };
@@ -63,7 +63,7 @@ export const getFromCache: Workload = {
   need: "cachedGet",
   memory: { memtableBytes: DEFAULT_MEMTABLE_BYTES, cacheBytes: GiB },
   async measure(store, data, run) {
-    await fillUntimed(store, data);
+    await fillUntimed(store, data, run);
     await store.settle();
     for (const key of data.keys) store.getSync(key);
     return await measureGets(store, data, run.seed, "each key read once");

@@ -11,8 +11,8 @@ export const GiB = 1024 * MiB;
 /** The write buffer that RocksDB, db_bench and Varve start with. */
 export const DEFAULT_MEMTABLE_BYTES = 64 * MiB;
 
-/** No run here fills it. */
-export const ENDLESS_MEMTABLE_BYTES = 2 * GiB - MiB;
+/** Eight times what W6 writes: no run here fills it. */
+export const ENDLESS_MEMTABLE_BYTES = GiB;
 
 export interface Workload {
   readonly id: string;

@@ -1,0 +1,36 @@
+/** What the objects of one `Varve.open` share: the store behind them, this handle's durability, and whether it was closed. */
+import { closed, VarveError } from "../base/errors.ts";
+import { Writer } from "../commit/writer.ts";
+import { PointReader } from "../read/point_reader.ts";
+import type { Cursor } from "../read/cursor.ts";
+import type { Store } from "../store/store.ts";
+import type { Family } from "../tree/family.ts";
+import type { Durability } from "./options.ts";
+
+export class Handle {
+  readonly writer: Writer;
+  readonly reader: PointReader;
+  /** Open cursors, closed with the handle. */
+  readonly cursors = new Set<Cursor>();
+  closed = false;
+
+  constructor(readonly store: Store, readonly durability: Durability) {
+    this.writer = new Writer(store.pipeline);
+    this.reader = new PointReader(store.files, store.context);
+  }
+
+  requireOpen(attempt: string): void {
+    if (this.closed) throw closed(attempt, "the store");
+  }
+
+  /** The checks that every call on a family begins with. */
+  requireFamily(family: Family, attempt: string): void {
+    this.requireOpen(attempt);
+    if (family.dropped) {
+      throw new VarveError(
+        "ERR_COLUMN_FAMILY_DROPPED",
+        `Cannot ${attempt}: column family '${family.name}' was dropped`,
+      );
+    }
+  }
+}

@@ -1,0 +1,186 @@
+/**
+ * What `entries`, `keys` and `values` return: one object that is both `Iterable` and `AsyncIterable`. The view is taken when an
+ * iterator is asked for; `break` releases it.
+ */
+import type { Family } from "../tree/family.ts";
+import { Cursor, type Page } from "../read/cursor.ts";
+import { runTask } from "../native/task.ts";
+import type { Handle } from "./handle.ts";
+import type { ResolvedRange } from "./range.ts";
+import { abortable } from "./signals.ts";
+import { Snapshot } from "./snapshot.ts";
+
+const ATTEMPT = "iterate";
+
+/** Makes one result of a row. */
+export type RowDecoder<T> = (page: Page, index: number) => T;
+
+export class Iteration<T> implements Iterable<T>, AsyncIterable<T> {
+  readonly #handle: Handle;
+  readonly #family: Family;
+  readonly #range: ResolvedRange;
+  readonly #keysOnly: boolean;
+  readonly #decode: RowDecoder<T>;
+
+  constructor(
+    handle: Handle,
+    family: Family,
+    range: ResolvedRange,
+    keysOnly: boolean,
+    decode: RowDecoder<T>,
+  ) {
+    this.#handle = handle;
+    this.#family = family;
+    this.#range = range;
+    this.#keysOnly = keysOnly;
+    this.#decode = decode;
+  }
+
+  [Symbol.iterator](): IterableIterator<T> {
+    return new SyncRows(this.#open(), this.#decode);
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<T> {
+    this.#range.signal?.throwIfAborted();
+    return new AsyncRows(this.#open(), this.#decode, this.#range.signal);
+  }
+
+  #open(): View {
+    return new View(this.#handle, this.#family, this.#range, this.#keysOnly);
+  }
+}
+
+/** An open cursor, and the checks that each step begins with. */
+export class View {
+  readonly cursor: Cursor | undefined;
+
+  constructor(
+    readonly handle: Handle,
+    readonly family: Family,
+    range: ResolvedRange,
+    keysOnly: boolean,
+  ) {
+    handle.requireFamily(family, ATTEMPT);
+    const { store } = handle;
+    const sequence = range.snapshot === undefined
+      ? store.visibility.visible
+      : Snapshot.sequenceOf(range.snapshot, store, ATTEMPT);
+    if (range.empty) return;
+    this.cursor = new Cursor(store.files, store.context, family, range, sequence, keysOnly);
+    handle.cursors.add(this.cursor);
+  }
+
+  requireLive(): void {
+    this.handle.requireFamily(this.family, ATTEMPT);
+  }
+
+  close(): void {
+    if (this.cursor === undefined) return;
+    this.handle.cursors.delete(this.cursor);
+    this.cursor.close();
+  }
+}
+
+/** Rows of the current page, and the way to the next one. */
+class Rows<T> {
+  protected page: Page | undefined;
+  protected index = 0;
+  protected done = false;
+
+  constructor(protected readonly view: View, protected readonly decode: RowDecoder<T>) {}
+
+  protected finish(): IteratorReturnResult<undefined> {
+    this.done = true;
+    this.page = undefined;
+    this.view.close();
+    return { done: true, value: undefined };
+  }
+
+  /** The next row of the current page. REQUIRES: there is one. */
+  protected row(): IteratorYieldResult<T> {
+    return { done: false, value: this.decode(this.page!, this.index++) };
+  }
+
+  protected get pageIsUsed(): boolean {
+    return this.page === undefined || this.index === this.page.count;
+  }
+}
+
+class SyncRows<T> extends Rows<T> implements IterableIterator<T> {
+  [Symbol.iterator](): this {
+    return this;
+  }
+
+  next(): IteratorResult<T> {
+    if (this.done) return { done: true, value: undefined };
+    try {
+      this.view.requireLive();
+      if (this.pageIsUsed) {
+        this.page = this.view.cursor?.next();
+        this.index = 0;
+        if (this.page === undefined) return this.finish();
+      }
+      return this.row();
+    } catch (error) {
+      this.finish();
+      throw error;
+    }
+  }
+
+  return(): IteratorResult<T> {
+    return this.finish();
+  }
+}
+
+class AsyncRows<T> extends Rows<T> implements AsyncIterableIterator<T> {
+  /** Calls of `next` wait for each other, as those of a generator do. */
+  #last: Promise<unknown> = Promise.resolve();
+  readonly #signal: AbortSignal | undefined;
+
+  constructor(view: View, decode: RowDecoder<T>, signal: AbortSignal | undefined) {
+    super(view, decode);
+    this.#signal = signal;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<T>> {
+    return this.#queue(() => this.#step());
+  }
+
+  return(): Promise<IteratorResult<T>> {
+    return this.#queue(() => Promise.resolve(this.finish()));
+  }
+
+  #queue<R>(step: () => Promise<R>): Promise<R> {
+    const result = this.#last.then(step);
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  async #step(): Promise<IteratorResult<T>> {
+    if (this.done) return { done: true, value: undefined };
+    try {
+      this.view.requireLive();
+      this.#signal?.throwIfAborted();
+      if (this.pageIsUsed) {
+        this.page = await this.#nextPage();
+        this.index = 0;
+        if (this.page === undefined) return this.finish();
+        this.view.requireLive();
+      }
+      return this.row();
+    } catch (error) {
+      this.finish();
+      throw error;
+    }
+  }
+
+  #nextPage(): Promise<Page | undefined> {
+    const { cursor, handle } = this.view;
+    if (cursor === undefined) return Promise.resolve(undefined);
+    return abortable(runTask(handle.store.jobs, cursor.nextTask()), this.#signal);
+  }
+}

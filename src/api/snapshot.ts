@@ -1,0 +1,47 @@
+/** Snapshots: a store as it was at one moment. */
+import { closed, invalidArgument } from "../base/errors.ts";
+import type { Store } from "../store/store.ts";
+import type { Handle } from "./handle.ts";
+
+/**
+ * A consistent view of every column family, taken when it was made. Holding one keeps the versions that it can see;
+ * dispose it (`using`, or `snapshot[Symbol.dispose]()`) as soon as it is not needed.
+ *
+ * @example
+ * ```ts
+ * using snapshot = db.snapshot();
+ * db.getSync("key", { snapshot });
+ * ```
+ */
+export class Snapshot {
+  /** The sequence number of the last write that the snapshot shows. */
+  readonly sequence: number;
+  readonly #handle: Handle;
+  #disposed = false;
+
+  /** Use `db.snapshot()`. */
+  constructor(handle: Handle) {
+    this.#handle = handle;
+    this.sequence = handle.store.visibility.visible;
+    handle.store.snapshots.hold(this.sequence);
+  }
+
+  /** Lets go of what the snapshot sees. Disposing twice is fine. */
+  [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#handle.store.snapshots.release(this.sequence);
+  }
+
+  /** The sequence number to read at. Throws if the snapshot is another store's, or was disposed. */
+  static sequenceOf(snapshot: unknown, store: Store, attempt: string): number {
+    if (!(snapshot instanceof Snapshot)) {
+      throw invalidArgument(`Cannot ${attempt}: snapshot takes what db.snapshot() returned`);
+    }
+    if (snapshot.#handle.store !== store) {
+      throw invalidArgument(`Cannot ${attempt}: the snapshot is another store's`);
+    }
+    if (snapshot.#disposed) throw closed(attempt, "the snapshot");
+    return snapshot.sequence;
+  }
+}

@@ -1,0 +1,165 @@
+/** Batches: operations on any column families of a store that take effect together or not at all. */
+import { closed, invalidArgument, quote, tooLarge, unsupported } from "../base/errors.ts";
+import { encodeEntry, entryBytesMax } from "../format/log_entry.ts";
+import { EntryType } from "../native/layout.gen.ts";
+import type { Family } from "../tree/family.ts";
+import type { Encoding } from "./encodings/encoding.ts";
+import type { Handle } from "./handle.ts";
+import { validateWriteOptions, type WriteOptions } from "./options.ts";
+import { abortable, promised } from "./signals.ts";
+
+/** Encoded bytes of one batch. */
+const BATCH_BYTES_MAX = 2 ** 30;
+const FIRST_CAPACITY = 1024;
+const NO_VALUE = "";
+
+/** A family as a batch sees it: where an operation goes, and how its key and value are encoded. */
+export interface BatchTarget {
+  readonly handle: Handle;
+  readonly family: Family;
+  readonly keyEncoding: Encoding<never, unknown>;
+  readonly valueEncoding: Encoding<never, unknown>;
+}
+
+/** Finds the target behind a public `ColumnFamily`, or `undefined` for anything else. */
+export type TargetOf = (value: unknown) => BatchTarget | undefined;
+
+/**
+ * Collects operations and writes them as one: one log record over all families, one moment of visibility. Keys and values are
+ * taken as they are when each call is made. Operations act in the order of the calls.
+ *
+ * @example
+ * ```ts
+ * await db.batch().put("a", "1").put(users, "2", { name: "Bob" }).delete(users, "1").write();
+ * ```
+ */
+export class WriteBatch {
+  readonly #default: BatchTarget;
+  readonly #targetOf: TargetOf;
+  readonly #families = new Set<Family>();
+  #bytes = new Uint8Array(new ArrayBuffer(FIRST_CAPACITY));
+  #words = new Uint32Array(this.#bytes.buffer);
+  #used = 0;
+  #entryCount = 0;
+  #written = false;
+
+  /** Use `db.batch()`. */
+  constructor(defaultTarget: BatchTarget, targetOf: TargetOf) {
+    this.#default = defaultTarget;
+    this.#targetOf = targetOf;
+  }
+
+  /** How many operations the batch holds. */
+  get length(): number {
+    return this.#entryCount;
+  }
+
+  /** Sets a key, in the default family or in the one given first. */
+  put(key: unknown, value: unknown): this;
+  put(columnFamily: object, key: unknown, value: unknown): this;
+  put(...parameters: unknown[]): this {
+    const [target, key, value] = this.#resolve(parameters, 2, "put");
+    this.#requireUnwritten("put");
+    return this.#add(
+      EntryType.put,
+      target,
+      target.keyEncoding.prepare(key as never),
+      target.valueEncoding.prepare(value as never),
+    );
+  }
+
+  /** Removes a key, from the default family or from the one given first. */
+  delete(key: unknown): this;
+  delete(columnFamily: object, key: unknown): this;
+  delete(...parameters: unknown[]): this {
+    const [target, key] = this.#resolve(parameters, 1, "delete");
+    this.#requireUnwritten("delete");
+    return this.#add(EntryType.delete, target, target.keyEncoding.prepare(key as never), NO_VALUE);
+  }
+
+  /** Not there yet: `ERR_UNSUPPORTED`. */
+  deleteRange(..._parameters: unknown[]): this {
+    throw unsupported("Cannot delete a range: this version has no range tombstones");
+  }
+
+  /** Not there yet: `ERR_UNSUPPORTED`. */
+  merge(..._parameters: unknown[]): this {
+    throw unsupported("Cannot merge: this version has no merge operators");
+  }
+
+  /**
+   * Writes the batch and uses it up. Resolves when its durability is kept.
+   *
+   * @throws {VarveError} `ERR_CLOSED` when it was written before, `ERR_COLUMN_FAMILY_DROPPED`, `ERR_NO_SPACE`, `ERR_IO`
+   */
+  write(options?: WriteOptions): Promise<void> {
+    return promised(() => {
+      const { durability, signal } = validateWriteOptions(options, this.#default.handle.durability);
+      signal?.throwIfAborted();
+      const entries = this.#finish();
+      return abortable(this.#default.handle.writer.batch(entries, durability), signal);
+    });
+  }
+
+  /** As `write`, blocking the thread. */
+  writeSync(options?: WriteOptions): void {
+    const { durability } = validateWriteOptions(options, this.#default.handle.durability);
+    this.#default.handle.writer.batchSync(this.#finish(), durability);
+  }
+
+  /** `[family, ...arguments]`, whether the family was given or not. */
+  #resolve(
+    parameters: unknown[],
+    plainCount: number,
+    verb: string,
+  ): [BatchTarget, unknown, unknown] {
+    if (parameters.length <= plainCount) return [this.#default, parameters[0], parameters[1]];
+    const target = this.#targetOf(parameters[0]);
+    if (target === undefined) {
+      throw invalidArgument(`Cannot ${verb} into ${quote(parameters[0])}: takes a ColumnFamily`);
+    }
+    if (target.handle.store !== this.#default.handle.store) {
+      throw invalidArgument(`Cannot ${verb} into column family '${target.family.name}': it is another store's`);
+    }
+    return [target, parameters[1], parameters[2]];
+  }
+
+  #add(
+    type: number,
+    { handle, family }: BatchTarget,
+    key: Uint8Array | string,
+    value: Uint8Array | string,
+  ): this {
+    handle.requireFamily(family, "add to a batch");
+    const needed = this.#used + entryBytesMax(key, value);
+    this.#reserve(needed);
+    const end = encodeEntry(this.#bytes, this.#words, this.#used, type, family.id, key, value);
+    if (end > BATCH_BYTES_MAX) throw tooLarge("add to a batch", "the batch", end, BATCH_BYTES_MAX);
+    this.#used = end;
+    this.#entryCount++;
+    this.#families.add(family);
+    return this;
+  }
+
+  #finish(): { bytes: Uint8Array; entryCount: number } {
+    this.#requireUnwritten("write");
+    const { handle } = this.#default;
+    handle.requireOpen("write");
+    handle.store.requireWritable("write");
+    for (const family of this.#families) handle.requireFamily(family, "write");
+    this.#written = true;
+    return { bytes: this.#bytes.subarray(0, this.#used), entryCount: this.#entryCount };
+  }
+
+  #requireUnwritten(verb: string): void {
+    if (this.#written) throw closed(verb, "the batch");
+  }
+
+  #reserve(bytes: number): void {
+    if (bytes <= this.#bytes.length) return;
+    const grown = new Uint8Array(new ArrayBuffer(Math.ceil(Math.max(bytes, 2 * this.#bytes.length) / 8) * 8));
+    grown.set(this.#bytes.subarray(0, this.#used));
+    this.#bytes = grown;
+    this.#words = new Uint32Array(grown.buffer);
+  }
+}

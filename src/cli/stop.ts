@@ -1,0 +1,30 @@
+/**
+ * The two reasons for which a command stops before its end without having failed. Both abort one
+ * signal; what a command holds, the store first, is released on the way out.
+ */
+import process from "node:process";
+
+/** The reason of the signal. Nothing is printed for it. */
+export class Stop extends Error {
+  readonly exitCode: number;
+
+  constructor(message: string, exitCode: number) {
+    super(message);
+    this.name = "Stop";
+    this.exitCode = exitCode;
+  }
+}
+
+/**
+ * A signal that SIGINT and a closed standard output abort. A second SIGINT finds no listener and
+ * ends the process at once.
+ */
+export function listenForStop(): AbortSignal {
+  const controller = new AbortController();
+  process.once("SIGINT", () => controller.abort(new Stop("interrupted", 130)));
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    const closed = error.code === "EPIPE";
+    controller.abort(closed ? new Stop("nobody reads the output", 0) : error);
+  });
+  return controller.signal;
+}

@@ -1,0 +1,50 @@
+/**
+ * Puts a run of encoded entries into the memtables: after its group is durable, and again when recovery replays the log.
+ */
+import { wordsOf } from "../base/words.ts";
+import { KeyProbe } from "../memtable/key_probe.ts";
+import { LogEntry, LogRun } from "../native/layout.gen.ts";
+import type { Region } from "../native/region.ts";
+import type { Family } from "../tree/family.ts";
+
+const ENTRY_WORDS = LogEntry.BYTES >> 2;
+const TYPE_AND_KEY_BYTES = LogEntry.typeAndKeyBytes >> 2;
+const VALUE_BYTES = LogEntry.valueBytes >> 2;
+const FAMILY = LogEntry.family >> 2;
+const RUN_WORDS = LogRun.BYTES >> 2;
+
+/** The family that takes an entry, or `undefined` to leave it out (dropped, or in a table already). */
+export type FamilyOf = (id: number, sequence: number) => Family | undefined;
+
+export class Applier {
+  readonly #key: KeyProbe;
+
+  constructor(context: Region) {
+    this.#key = new KeyProbe(context, 0);
+  }
+
+  /**
+   * Applies the run at byte `offset` of a region. `segment` is the log segment that holds it, zero for none.
+   * REQUIRES: the run is sound, and the caller holds the pipeline's claim.
+   */
+  apply(region: Region, offset: number, segment: number, familyOf: FamilyOf): void {
+    const { u32, f64 } = region;
+    const entryCount = u32[(offset + LogRun.entryCount) >> 2];
+    let sequence = f64[(offset + LogRun.firstSequence) >> 3];
+    let word = (offset >> 2) + RUN_WORDS;
+    const key = this.#key;
+    for (let index = 0; index < entryCount; index++, sequence++) {
+      const typeAndKeyBytes = u32[word + TYPE_AND_KEY_BYTES];
+      const keyBytes = typeAndKeyBytes >>> 16;
+      const valueBytes = u32[word + VALUE_BYTES];
+      const valueStart = word + ENTRY_WORDS + wordsOf(keyBytes);
+      const family = familyOf(u32[word + FAMILY], sequence);
+      if (family !== undefined) {
+        key.point(u32, word + ENTRY_WORDS, keyBytes);
+        family.memtableFor(keyBytes, valueBytes)
+          .insert(key, typeAndKeyBytes & 0xff, sequence, valueStart, valueBytes, segment);
+      }
+      word = valueStart + wordsOf(valueBytes);
+    }
+  }
+}

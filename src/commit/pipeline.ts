@@ -1,0 +1,353 @@
+/**
+ * The commit pipeline: group commit as a state machine that any caller can drive, from an event loop (`put`) or by
+ * blocking (`putSync`). `docs/architecture.md` has the states.
+ *
+ * Promises: writes of one Worker commit in call order; a buffer settles only when its durability is kept and its entries
+ * are visible; nothing waits for an event loop but the closing of an open buffer, and a blocking caller closes it itself.
+ */
+import { assert } from "../base/assert.ts";
+import { VarveError } from "../base/errors.ts";
+import type { Health } from "../log/health.ts";
+import type { Log } from "../log/log.ts";
+import { nativeError } from "../native/failure.ts";
+import type { Jobs } from "../native/jobs.ts";
+import { LOG_EXTENTS_MAX, StoreShared } from "../native/layout.gen.ts";
+import type { Region } from "../native/region.ts";
+import type { Signal } from "../native/signal.ts";
+import type { Family } from "../tree/family.ts";
+import { Applier } from "./apply.ts";
+import type { Visibility } from "./visibility.ts";
+import { type WriteBuffer, WriteBufferPool } from "./write_buffer.ts";
+
+const CLAIM = StoreShared.pipelineClaim >> 2;
+/** Until Workers attach there is one. */
+const WORKER = 1;
+
+/** A group takes buffers up to this size, so that a sync is not kept waiting by a long copy. */
+const GROUP_BYTES_MAX = 8 << 20;
+/** Unsynced groups up to this size are copied into the page cache on the calling thread. */
+const INLINE_BYTES_MAX = 1 << 20;
+/** How often the closing of a buffer is put off while further writes keep arriving in the same turn. */
+const CLOSING_ROUNDS_MAX = 100;
+
+/** What the pipeline needs of the store around it. */
+export interface CommitHost {
+  family(id: number): Family | undefined;
+  /** Something that must happen before more entries fit into memory, or `undefined`. May throw what prevents it. */
+  memoryObstacle(): Signal | undefined;
+  /** A segment for a frame of this size is being made; set when that ended. May throw what prevents it. */
+  segmentObstacle(payloadBytes: number, durable: boolean): Signal;
+  /** Called after each group, with nothing claimed. */
+  committed(): void;
+}
+
+export interface CommitCounters {
+  groups: number;
+  /** Groups that were synced. */
+  syncGroups: number;
+  writes: number;
+  entries: number;
+  bytes: number;
+}
+
+interface Group {
+  readonly buffers: readonly WriteBuffer[];
+  readonly durable: boolean;
+  readonly segment: number;
+  readonly lastSequence: number;
+}
+
+export class Pipeline {
+  readonly counters: CommitCounters = { groups: 0, syncGroups: 0, writes: 0, entries: 0, bytes: 0 };
+  readonly pool = new WriteBufferPool();
+  readonly #applier: Applier;
+  readonly #familyOf = (id: number): Family | undefined => this.host.family(id);
+  /** Takes the writes of this turn of the event loop. */
+  #open: WriteBuffer | undefined;
+  /** Closed buffers in call order. */
+  readonly #queue: WriteBuffer[] = [];
+  #group: Group | undefined;
+  #blockedOn: Signal | undefined;
+  #closing = false;
+
+  constructor(
+    readonly jobs: Jobs,
+    readonly log: Log,
+    readonly health: Health,
+    readonly visibility: Visibility,
+    readonly host: CommitHost,
+    context: Region,
+  ) {
+    this.#applier = new Applier(context);
+    jobs.onDrive(() => {
+      this.#closeOpen();
+      this.#advance(false);
+    });
+  }
+
+  /** Whether nothing is pending. */
+  get isIdle(): boolean {
+    return this.#group === undefined && this.#open === undefined && this.#queue.length === 0;
+  }
+
+  /** The open buffer, with room for so many bytes of entries. Its promise settles with the writes put there. */
+  openBuffer(bytes: number, logged: boolean): WriteBuffer {
+    this.health.requireSound("write");
+    let open = this.#open;
+    if (open !== undefined && (open.logged !== logged || !open.hasRoom(bytes))) {
+      this.#closeOpen();
+      open = undefined;
+    }
+    if (open === undefined) {
+      open = this.#open = this.pool.take(bytes, logged);
+      this.#scheduleClose();
+    }
+    return open;
+  }
+
+  /** Notes one more write in the open buffer, and returns the promise that the writes in it share. */
+  joined(buffer: WriteBuffer, durable: boolean): Promise<void> {
+    buffer.writeCount++;
+    if (durable) buffer.durable = true;
+    if (!buffer.isAwaited) this.jobs.hold();
+    return buffer.promise;
+  }
+
+  /** Commits one write's buffer on this thread, after everything before it. Throws what prevented it. */
+  commitSync(buffer: WriteBuffer, durable: boolean): void {
+    buffer.writeCount = 1;
+    buffer.durable = durable;
+    buffer.retained = true;
+    this.#closeOpen();
+    this.#queue.push(buffer);
+    this.drive(() => buffer.done);
+    const { error } = buffer;
+    this.pool.give(buffer);
+    if (error !== undefined) throw error;
+  }
+
+  /** Queues an empty buffer. When it is done, so is all before it; if `durable`, on stable storage. */
+  requestBarrier(durable: boolean): WriteBuffer {
+    this.#closeOpen();
+    const buffer = this.pool.take(0, true);
+    buffer.durable = durable;
+    this.#queue.push(buffer);
+    this.#scheduleClose();
+    return buffer;
+  }
+
+  /** Blocks this thread until the condition holds, moving the pipeline on meanwhile. */
+  drive(until: () => boolean): void {
+    while (!until()) {
+      this.#advance(true);
+      if (until()) return;
+      this.jobs.drive(() => until() || (this.#group === undefined && this.#blockedOn === undefined));
+    }
+  }
+
+  #closeOpen(): void {
+    if (this.#open === undefined) return;
+    this.#queue.push(this.#open);
+    this.#open = undefined;
+  }
+
+  /**
+   * Closes the open buffer when this turn's writes are in: no earlier than the end of the microtask queue. Writers that
+   * a settled group resumed get to write before the next group is taken.
+   */
+  #scheduleClose(): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    let rounds = 0;
+    let seen = -1;
+    const close = (): void => {
+      const writeCount = this.#open?.writeCount ?? 0;
+      if (writeCount !== seen && rounds++ < CLOSING_ROUNDS_MAX) {
+        seen = writeCount;
+        queueMicrotask(close);
+        return;
+      }
+      this.#closing = false;
+      if (this.#group !== undefined) return; // its completion closes the next one
+      this.#closeOpen();
+      this.#advance(false);
+    };
+    queueMicrotask(close);
+  }
+
+  /** Moves on as far as it goes without waiting. */
+  #advance(blocking: boolean): void {
+    while (this.#group === undefined && this.#blockedOn === undefined && this.#queue.length > 0) {
+      if (this.jobs.outstanding > 0) this.jobs.poll();
+      if (this.#group !== undefined || this.#queue.length === 0) return;
+      const buffers = this.#nextBuffers();
+      try {
+        const obstacle = this.#obstacle(buffers);
+        if (obstacle === undefined) this.#begin(buffers, blocking);
+        else this.#blockOn(obstacle);
+      } catch (error) {
+        this.#group = undefined;
+        this.#reject(buffers, error);
+      }
+    }
+  }
+
+  /** The buffers at the head of the queue that make one group. */
+  #nextBuffers(): WriteBuffer[] {
+    const buffers = [this.#queue[0]];
+    let bytes = this.#queue[0].bytes;
+    for (let index = 1; index < this.#queue.length && index < LOG_EXTENTS_MAX; index++) {
+      bytes += this.#queue[index].bytes;
+      if (bytes > GROUP_BYTES_MAX) break;
+      buffers.push(this.#queue[index]);
+    }
+    return buffers;
+  }
+
+  /** What must happen before these buffers can be taken. */
+  #obstacle(buffers: readonly WriteBuffer[]): Signal | undefined {
+    this.health.requireSound("write");
+    const memory = this.host.memoryObstacle();
+    if (memory !== undefined) return memory;
+    const payloadBytes = payloadBytesOf(buffers);
+    if (!needsFrame(buffers, this.log) || this.log.makeRoom(payloadBytes)) return undefined;
+    return this.host.segmentObstacle(payloadBytes, buffers.some(({ durable }) => durable));
+  }
+
+  #blockOn(obstacle: Signal): void {
+    this.#blockedOn = obstacle;
+    obstacle.whenSet(() => {
+      this.#blockedOn = undefined;
+      this.#advance(false);
+    });
+  }
+
+  /** Takes a group: gives it sequence numbers and sends its frame. */
+  #begin(buffers: WriteBuffer[], blocking: boolean): void {
+    const durable = buffers.some((buffer) => buffer.durable);
+    const framed = needsFrame(buffers, this.log);
+    const job = framed ? this.#frameJob(buffers, durable) : undefined;
+    if (framed && job === undefined) {
+      this.#blockOn(this.jobs.freed());
+      return;
+    }
+    this.#claim();
+    this.#queue.splice(0, buffers.length);
+    for (const buffer of buffers) buffer.seal(this.visibility.give(buffer.entryCount));
+    const group: Group = {
+      buffers,
+      durable,
+      segment: this.log.segmentNumber,
+      lastSequence: this.visibility.lastGiven,
+    };
+    this.#group = group;
+    this.#unclaim();
+    if (job === undefined) {
+      this.#apply(group);
+    } else if (blocking || (!durable && payloadBytesOf(buffers) <= INLINE_BYTES_MAX)) {
+      this.jobs.run(job);
+      this.#written(job);
+    } else {
+      this.jobs.submit(job, this.#written);
+    }
+  }
+
+  #frameJob(buffers: readonly WriteBuffer[], durable: boolean): number | undefined {
+    const runs = buffers.filter(isFramed);
+    let writeCount = 0;
+    for (const run of runs) writeCount += run.writeCount;
+    return this.log.writeJob({ runs, writeCount, durable });
+  }
+
+  readonly #written = (job: number): void => {
+    const group = this.#group!;
+    const result = this.jobs.result(job);
+    if (result < 0) {
+      this.jobs.release(job);
+      const error = nativeError(result, "Cannot write the log", {
+        path: this.log.files.directory,
+      });
+      this.health.poison(error);
+      this.#group = undefined;
+      this.#reject(group.buffers, error);
+      this.#scheduleClose();
+      return;
+    }
+    this.log.wrote(job, payloadBytesOf(group.buffers), group.durable);
+    this.jobs.release(job);
+    this.#apply(group);
+  };
+
+  /** Entries into memtables, then visible, then acknowledged. */
+  #apply(group: Group): void {
+    this.#claim();
+    try {
+      for (const buffer of group.buffers) {
+        this.#applier.apply(buffer.region, 0, buffer.logged ? group.segment : 0, this.#familyOf);
+      }
+      this.visibility.publish(group.lastSequence);
+    } catch (error) {
+      // Half a group may be in the memtables, none of it visible: nothing may be acknowledged on top of it.
+      if (error instanceof VarveError) this.health.poison(error);
+      this.#group = undefined;
+      this.#reject(group.buffers, error);
+      return;
+    } finally {
+      this.#unclaim();
+    }
+    this.#group = undefined;
+    this.#count(group);
+    for (const buffer of group.buffers) this.#settle(buffer, undefined);
+    this.host.committed();
+    if (this.#open !== undefined || this.#queue.length > 0) this.#scheduleClose();
+  }
+
+  /** Fails buffers that nothing was done for, or whose frame is in doubt. */
+  #reject(buffers: readonly WriteBuffer[], error: unknown): void {
+    if (this.#queue[0] === buffers[0]) this.#queue.splice(0, buffers.length);
+    for (const buffer of buffers) this.#settle(buffer, error);
+  }
+
+  #settle(buffer: WriteBuffer, error: unknown): void {
+    if (buffer.isAwaited) this.jobs.unhold();
+    buffer.settle(error);
+    if (!buffer.retained) this.pool.give(buffer);
+  }
+
+  #count({ buffers, durable }: Group): void {
+    const { counters } = this;
+    counters.groups++;
+    if (durable) counters.syncGroups++;
+    for (const buffer of buffers) {
+      counters.writes += buffer.writeCount;
+      counters.entries += buffer.entryCount;
+      counters.bytes += buffer.bytes;
+    }
+  }
+
+  #claim(): void {
+    const owner = Atomics.compareExchange(this.jobs.shared.u32, CLAIM, 0, WORKER);
+    assert(owner === 0, "a stage of the pipeline is claimed once");
+  }
+
+  #unclaim(): void {
+    Atomics.store(this.jobs.shared.u32, CLAIM, 0);
+  }
+}
+
+/** Whether a buffer's run goes into the frame. */
+function isFramed(buffer: WriteBuffer): boolean {
+  return buffer.logged && buffer.entryCount > 0;
+}
+
+/** A group without logged entries needs a frame only to sync what is not. */
+function needsFrame(buffers: readonly WriteBuffer[], log: Log): boolean {
+  return buffers.some(isFramed) || (buffers.some(({ durable }) => durable) && !log.isSynced);
+}
+
+function payloadBytesOf(buffers: readonly WriteBuffer[]): number {
+  let bytes = 0;
+  for (const buffer of buffers) if (isFramed(buffer)) bytes += buffer.bytes;
+  return bytes;
+}
+

@@ -1,0 +1,173 @@
+/**
+ * One change of what a store consists of: families, tables, logs. Edits are applied whole or not at all.
+ * Each field is a tag and its content; an unknown tag is an error, for ignoring it could lose data.
+ */
+import { BinaryReader, BinaryWriter } from "./binary.ts";
+
+export interface FamilyRecord {
+  readonly id: number;
+  readonly name: string;
+}
+
+export interface TableRecord {
+  readonly family: number;
+  readonly level: number;
+  readonly number: number;
+  readonly fileBytes: number;
+  readonly entryCount: number;
+  readonly deleteCount: number;
+  readonly smallestSequence: number;
+  readonly largestSequence: number;
+  readonly smallestKey: Uint8Array;
+  readonly largestKey: Uint8Array;
+}
+
+/** A place in the log: a segment, and an offset in its file. */
+export interface LogPosition {
+  readonly segment: number;
+  readonly offset: number;
+}
+
+export interface ManifestEdit {
+  createdFamilies?: FamilyRecord[];
+  droppedFamilies?: number[];
+  addedTables?: TableRecord[];
+  removedTables?: { family: number; number: number }[];
+  /** Family → every logged entry up to this sequence number is in its tables. */
+  flushed?: { family: number; sequence: number }[];
+  addedLogs?: number[];
+  removedLogs?: number[];
+  /** Where recovery found a segment's end: what lies behind it never comes back. */
+  logEnds?: LogPosition[];
+  /** No file has this number or a higher one. */
+  nextFileNumber?: number;
+  nextFamilyId?: number;
+  /** No entry has a higher sequence number; volatile ones included. */
+  lastSequence?: number;
+  /** The store was closed in order and the log ends exactly here. Any later edit takes this back. */
+  cleanClose?: LogPosition;
+}
+
+const Tag = {
+  createdFamily: 1,
+  droppedFamily: 2,
+  addedTable: 3,
+  removedTable: 4,
+  flushed: 5,
+  addedLog: 6,
+  removedLog: 7,
+  logEnd: 8,
+  nextFileNumber: 9,
+  nextFamilyId: 10,
+  lastSequence: 11,
+  cleanClose: 12,
+} as const;
+
+export function encodeEdit(edit: ManifestEdit): Uint8Array {
+  const to = new BinaryWriter();
+  for (const { id, name } of edit.createdFamilies ?? []) {
+    to.varint(Tag.createdFamily).varint(id).text(name);
+  }
+  for (const id of edit.droppedFamilies ?? []) to.varint(Tag.droppedFamily).varint(id);
+  for (const table of edit.addedTables ?? []) encodeTable(to.varint(Tag.addedTable), table);
+  for (const { family, number } of edit.removedTables ?? []) {
+    to.varint(Tag.removedTable).varint(family).varint(number);
+  }
+  for (const { family, sequence } of edit.flushed ?? []) {
+    to.varint(Tag.flushed).varint(family).varint(sequence);
+  }
+  for (const segment of edit.addedLogs ?? []) to.varint(Tag.addedLog).varint(segment);
+  for (const segment of edit.removedLogs ?? []) to.varint(Tag.removedLog).varint(segment);
+  for (const end of edit.logEnds ?? []) encodePosition(to.varint(Tag.logEnd), end);
+  encodeNumber(to, Tag.nextFileNumber, edit.nextFileNumber);
+  encodeNumber(to, Tag.nextFamilyId, edit.nextFamilyId);
+  encodeNumber(to, Tag.lastSequence, edit.lastSequence);
+  if (edit.cleanClose !== undefined) encodePosition(to.varint(Tag.cleanClose), edit.cleanClose);
+  return to.finish();
+}
+
+/** `path` and `offset` say where the bytes came from. Throws `ERR_CORRUPTION`. */
+export function decodeEdit(bytes: Uint8Array, path: string, offset: number): ManifestEdit {
+  const from = new BinaryReader(bytes, path, offset);
+  const edit: ManifestEdit = {};
+  while (!from.done) decodeField(from, edit);
+  return edit;
+}
+
+function decodeField(from: BinaryReader, edit: ManifestEdit): void {
+  const tag = from.varint();
+  switch (tag) {
+    case Tag.createdFamily:
+      (edit.createdFamilies ??= []).push({ id: from.varint(), name: from.text() });
+      return;
+    case Tag.droppedFamily:
+      (edit.droppedFamilies ??= []).push(from.varint());
+      return;
+    case Tag.addedTable:
+      (edit.addedTables ??= []).push(decodeTable(from));
+      return;
+    case Tag.removedTable:
+      (edit.removedTables ??= []).push({ family: from.varint(), number: from.varint() });
+      return;
+    case Tag.flushed:
+      (edit.flushed ??= []).push({ family: from.varint(), sequence: from.varint() });
+      return;
+    case Tag.addedLog:
+      (edit.addedLogs ??= []).push(from.varint());
+      return;
+    case Tag.removedLog:
+      (edit.removedLogs ??= []).push(from.varint());
+      return;
+    case Tag.logEnd:
+      (edit.logEnds ??= []).push(decodePosition(from));
+      return;
+    case Tag.nextFileNumber:
+      edit.nextFileNumber = from.varint();
+      return;
+    case Tag.nextFamilyId:
+      edit.nextFamilyId = from.varint();
+      return;
+    case Tag.lastSequence:
+      edit.lastSequence = from.varint();
+      return;
+    case Tag.cleanClose:
+      edit.cleanClose = decodePosition(from);
+      return;
+    default:
+      throw from.damaged(`an edit has the unknown field ${tag}`);
+  }
+}
+
+function encodeNumber(to: BinaryWriter, tag: number, value: number | undefined): void {
+  if (value !== undefined) to.varint(tag).varint(value);
+}
+
+function encodePosition(to: BinaryWriter, { segment, offset }: LogPosition): void {
+  to.varint(segment).varint(offset);
+}
+
+function decodePosition(from: BinaryReader): LogPosition {
+  return { segment: from.varint(), offset: from.varint() };
+}
+
+function encodeTable(to: BinaryWriter, table: TableRecord): void {
+  to.varint(table.family).varint(table.level).varint(table.number).varint(table.fileBytes)
+    .varint(table.entryCount).varint(table.deleteCount)
+    .varint(table.smallestSequence).varint(table.largestSequence)
+    .bytes(table.smallestKey).bytes(table.largestKey);
+}
+
+function decodeTable(from: BinaryReader): TableRecord {
+  return {
+    family: from.varint(),
+    level: from.varint(),
+    number: from.varint(),
+    fileBytes: from.varint(),
+    entryCount: from.varint(),
+    deleteCount: from.varint(),
+    smallestSequence: from.varint(),
+    largestSequence: from.varint(),
+    smallestKey: from.bytes(),
+    largestKey: from.bytes(),
+  };
+}

@@ -1,0 +1,245 @@
+/**
+ * The log: one for all families. It knows where the next frame goes, how far everything is synced, which older
+ * segments are not, and when a new segment is due. It writes nothing itself: it fills the job that does.
+ *
+ * A sync covers the whole log before it. A frame's own `RWF_DSYNC` is enough only when nothing unsynced lies before it;
+ * otherwise older segments are synced first, oldest first, and then the frame's own file.
+ */
+import type { LogPosition, ManifestEdit } from "../format/manifest_edit.ts";
+import type { StoreId } from "../format/manifest_file.ts";
+import type { Files } from "../native/files.ts";
+import type { Jobs } from "../native/jobs.ts";
+import {
+  BLOCK_BYTES,
+  Extent,
+  JobFlag,
+  JobHead,
+  Lane,
+  LOG_SYNC_FILES_MAX,
+  LogFrame,
+  LogWriteJob,
+  Opcode,
+} from "../native/layout.gen.ts";
+import type { Region } from "../native/region.ts";
+import type { Task } from "../native/task.ts";
+import { createSegment, type Segment, SEGMENT_START } from "./segment.ts";
+
+/** A store's first segment; each next one is four times as large, up to `walSegmentSize`. */
+const FIRST_SEGMENT_BYTES = 256 * 1024;
+const SEGMENT_GROWTH = 4;
+/** The next segment is made when the current one is this full. */
+const PREPARE_FILL = 0.5;
+
+/** What a group needs written. */
+export interface FrameContent {
+  readonly runs: readonly { readonly region: Region; readonly bytes: number }[];
+  readonly writeCount: number;
+  readonly durable: boolean;
+}
+
+export interface LogOptions {
+  readonly segmentBytes: number;
+  readonly direct: boolean;
+}
+
+/** Where recovery found the log's end, and synced it: the next segment continues from there. */
+export interface LogEnd {
+  readonly position: LogPosition;
+  readonly chain: number;
+}
+
+export class Log {
+  /** Live segments, oldest first: those that recovery replayed, then those written since. */
+  readonly segments: Segment[];
+  /** The one that is written to, the last of `segments`. */
+  #current: Segment | undefined;
+  /** Made ahead; becomes the last of `segments` when the current one is full. */
+  #next: Segment | undefined;
+  #preparing = false;
+  /** Where the next frame goes, and where the last one ended: a sync, or whole blocks, leave a gap between. */
+  #offset = SEGMENT_START;
+  #last: LogPosition;
+  #chain: number;
+  #synced: LogPosition;
+  #durableFrames = 0;
+  #frames = 0;
+  #nextBytes = FIRST_SEGMENT_BYTES;
+
+  constructor(
+    readonly jobs: Jobs,
+    readonly files: Files,
+    readonly storeId: StoreId,
+    readonly options: LogOptions,
+    end: LogEnd,
+    replayed: Segment[],
+  ) {
+    this.segments = replayed;
+    this.#chain = end.chain;
+    this.#last = this.#synced = end.position;
+  }
+
+  /** Where the last frame ended. */
+  get position(): LogPosition {
+    return this.#last;
+  }
+
+  /** The segment that the next frame will be in; zero before there is one. */
+  get segmentNumber(): number {
+    return this.#current?.number ?? 0;
+  }
+
+  /** Older segments with unsynced bytes: one job can sync so many before its own frame. */
+  get hasRoomForSyncs(): boolean {
+    return this.segments.filter((one) => one.unsynced).length <= LOG_SYNC_FILES_MAX;
+  }
+
+  /** Whether everything that was written is on stable storage. */
+  get isSynced(): boolean {
+    return this.segments.every((segment) => !segment.unsynced);
+  }
+
+  /** Makes room for a frame if a segment is at hand; false if one must be made first (`addSegment`). */
+  makeRoom(payloadBytes: number): boolean {
+    const needed = frameBytesMax(payloadBytes);
+    const current = this.#current;
+    if (current !== undefined && this.#offset + needed <= current.bytes) return true;
+    const next = this.#next;
+    if (next === undefined || SEGMENT_START + needed > next.bytes) return false;
+    this.#next = undefined;
+    this.#current = next;
+    this.segments.push(next);
+    this.#offset = SEGMENT_START;
+    this.#frames = this.#durableFrames = 0;
+    return true;
+  }
+
+  /** Whether the segment after this one should be made now, ahead of its need. */
+  get wantsNext(): boolean {
+    const current = this.#current;
+    return current !== undefined && this.#next === undefined && !this.#preparing &&
+      this.#offset > PREPARE_FILL * current.bytes;
+  }
+
+  /**
+   * Makes the next segment, with room for a frame of this size, and puts it on record. `record` makes the manifest
+   * edit durable: before it, no frame may be in the segment. Returns a segment that is no longer needed.
+   */
+  *addSegment(
+    number: number,
+    payloadBytes: number,
+    durable: boolean,
+    record: (edit: ManifestEdit) => Task<void>,
+  ): Task<Segment | undefined> {
+    this.#preparing = true;
+    try {
+      const needed = SEGMENT_START + frameBytesMax(payloadBytes);
+      const bytes = Math.max(Math.min(this.#nextBytes, this.options.segmentBytes), needed);
+      const blocks = this.#frames === 0 ? durable : 2 * this.#durableFrames >= this.#frames;
+      const rounded = Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES;
+      const segment = yield* createSegment(
+        this.files,
+        number,
+        rounded,
+        blocks,
+        this.options.direct,
+        this.storeId,
+        this.#synced,
+      );
+      // One made ahead that turned out too small is taken back: an empty segment would end the log.
+      const replaced = this.#next;
+      const removedLogs = replaced === undefined ? [] : [replaced.number];
+      this.#next = undefined;
+      yield* record({ addedLogs: [number], removedLogs });
+      this.#nextBytes *= SEGMENT_GROWTH;
+      this.#next = segment;
+      return replaced;
+    } finally {
+      this.#preparing = false;
+    }
+  }
+
+  get isPreparing(): boolean {
+    return this.#preparing;
+  }
+
+  /** A job record that writes a frame at the log's end. REQUIRES: `makeRoom` was true. */
+  writeJob(content: FrameContent): number | undefined {
+    const job = this.jobs.take(Opcode.logWrite, Lane.log);
+    if (job !== undefined) this.#fill(job, content);
+    return job;
+  }
+
+  /** Takes over what a finished write changed. REQUIRES: its result is not negative. */
+  wrote(job: number, payloadBytes: number, durable: boolean): void {
+    const { u32, f64 } = this.jobs.shared;
+    const current = this.#current!;
+    this.#last = { segment: current.number, offset: this.#offset + LogFrame.BYTES + payloadBytes };
+    this.#offset = f64[(job + LogWriteJob.endOffset) >> 3];
+    this.#chain = u32[(job + LogWriteJob.frameChecksum) >> 2];
+    this.#frames++;
+    if (!durable) {
+      current.unsynced = true;
+      return;
+    }
+    this.#durableFrames++;
+    for (const segment of this.segments) segment.unsynced = false;
+    this.#synced = this.#last;
+    // What is synced is not written again: the next frame starts on a fresh block.
+    this.#offset = Math.ceil(this.#offset / BLOCK_BYTES) * BLOCK_BYTES;
+  }
+
+  /** Syncs an older segment in the background, so that later syncs have less to do. */
+  *syncOlder(segment: Segment): Task<void> {
+    if (!segment.unsynced) return;
+    yield* this.files.sync(segment.file);
+    segment.unsynced = false;
+  }
+
+  /** Forgets segments that no memtable needs, and returns them. */
+  removeBelow(segment: number): Segment[] {
+    const removed: Segment[] = [];
+    while (this.segments.length > 0 && this.segments[0].number < segment) {
+      removed.push(this.segments.shift()!);
+    }
+    return removed;
+  }
+
+  /** Every open segment, for close. */
+  all(): Segment[] {
+    return this.#next === undefined ? this.segments : [...this.segments, this.#next];
+  }
+
+  #fill(job: number, { runs, writeCount, durable }: FrameContent): void {
+    const current = this.#current!;
+    const { u32, i32, f64 } = this.jobs.shared;
+    const older = durable ? this.segments.filter((one) => one.unsynced && one !== current) : [];
+    let flags = 0;
+    if (current.blocks) flags |= JobFlag.blocks;
+    if (durable) flags |= JobFlag.durable;
+    if (durable && current.unsynced) flags |= JobFlag.syncFile;
+    u32[(job + JobHead.flags) >> 2] = flags;
+    i32[(job + LogWriteJob.file) >> 2] = current.file.handle;
+    u32[(job + LogWriteJob.chain) >> 2] = this.#chain;
+    f64[(job + LogWriteJob.offset) >> 3] = this.#offset;
+    f64[(job + LogWriteJob.segment) >> 3] = current.number;
+    f64[(job + LogWriteJob.syncedSegment) >> 3] = this.#synced.segment;
+    f64[(job + LogWriteJob.syncedOffset) >> 3] = this.#synced.offset;
+    u32[(job + LogWriteJob.writeCount) >> 2] = writeCount;
+    u32[(job + LogWriteJob.syncFileCount) >> 2] = older.length;
+    older.forEach((segment, index) => {
+      i32[((job + LogWriteJob.syncFiles) >> 2) + index] = segment.file.handle;
+    });
+    u32[(job + LogWriteJob.extentCount) >> 2] = runs.length;
+    for (let index = 0; index < runs.length; index++) {
+      const extent = job + LogWriteJob.extents + index * Extent.BYTES;
+      i32[(extent + Extent.region) >> 2] = runs[index].region.id;
+      u32[(extent + Extent.offset) >> 2] = 0;
+      u32[(extent + Extent.bytes) >> 2] = runs[index].bytes;
+    }
+  }
+}
+
+/** Bytes that a frame may take, with padding to blocks. */
+function frameBytesMax(payloadBytes: number): number {
+  return LogFrame.BYTES + payloadBytes + BLOCK_BYTES;
+}

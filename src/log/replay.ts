@@ -1,0 +1,241 @@
+/**
+ * Reads the live log segments in order, up to where the log ends.
+ *
+ * The log ends at the first frame that does not check out or does not carry its predecessor's checksum. Whatever is known
+ * to have been synced (by the manifest's clean close, by a segment's header, by any sound frame behind that place)
+ * must lie before it: otherwise bytes were lost that a caller was promised, and that is `ERR_CORRUPTION`.
+ */
+import { corruption, VarveError } from "../base/errors.ts";
+import { wordsOf } from "../base/words.ts";
+import type { LogPosition } from "../format/manifest_edit.ts";
+import type { StoreId } from "../format/manifest_file.ts";
+import type { Files, OpenFile } from "../native/files.ts";
+import {
+  BLOCK_BYTES,
+  EntryType,
+  FileFlag,
+  FileKind,
+  KEY_BYTES_MAX,
+  LogEntry,
+  LogFrame,
+  LogRun,
+} from "../native/layout.gen.ts";
+import { native } from "../native/library.ts";
+import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
+import type { Task } from "../native/task.ts";
+import { decodeSegmentHeader, type Segment, SEGMENT_START } from "./segment.ts";
+
+/** What the manifest says of the log. */
+export interface LogRecord {
+  readonly storeId: StoreId;
+  readonly logs: readonly number[];
+  readonly logEnds: ReadonlyMap<number, number>;
+  readonly cleanClose: LogPosition | undefined;
+}
+
+export interface Replayed {
+  readonly position: LogPosition;
+  readonly chain: number;
+  /** Segments up to the end, oldest first. */
+  readonly segments: Segment[];
+  /** Segments behind the end: nothing in them counts. */
+  readonly dropped: Segment[];
+}
+
+/** Takes one run: the region and the offset of its `LogRun`, and the segment it is in. */
+export type RunVisitor = (region: Region, offset: number, segment: number) => void;
+
+const FRAME_VALID = 0;
+/** A segment holds one record of at most 1 GiB and its framing; more was never written. */
+const SEGMENT_BYTES_MAX = 4 * 1024 ** 3 - BLOCK_BYTES;
+
+export function* replayLog(
+  files: Files,
+  record: LogRecord,
+  writable: boolean,
+  visit: RunVisitor,
+): Task<Replayed> {
+  const replay = new Replay(files, record, visit);
+  for (const number of record.logs) yield* replay.segment(number, writable);
+  return replay.finish();
+}
+
+class Replay {
+  readonly #segments: Segment[] = [];
+  readonly #dropped: Segment[] = [];
+  #position: LogPosition = { segment: 0, offset: 0 };
+  #chain = 0;
+  /** The furthest place that anything sound says was synced. */
+  #synced: LogPosition = { segment: 0, offset: 0 };
+  #ended = false;
+
+  constructor(
+    readonly files: Files,
+    readonly record: LogRecord,
+    readonly visit: RunVisitor,
+  ) {}
+
+  *segment(number: number, writable: boolean): Task<void> {
+    const name = { kind: FileKind.log, number };
+    const path = this.files.path(name);
+    const file = yield* this.#open(name, writable);
+    const bytes = yield* this.files.size(file);
+    if (bytes > SEGMENT_BYTES_MAX) throw damage(path, bytes, "it is larger than any segment");
+    const region = reserveRegion(Math.max(bytes, BLOCK_BYTES));
+    let blocks: boolean;
+    try {
+      const read = yield* this.files.read(file, region, 0, bytes);
+      if (read < BLOCK_BYTES) throw damage(path, read, "its header is cut off");
+      const header = decodeSegmentHeader(region);
+      if (typeof header === "string") throw damage(path, 0, header);
+      const { storeId } = this.record;
+      const foreign = header.storeId.low !== storeId.low || header.storeId.high !== storeId.high;
+      if (header.number !== number || foreign) throw damage(path, 0, "it is another segment");
+      blocks = header.blocks;
+      this.#claim(header.synced);
+      const limit = Math.min(read, this.record.logEnds.get(number) ?? read);
+      this.#frames(region, number, limit, path);
+    } finally {
+      releaseRegion(region.id);
+    }
+    const segment: Segment = { number, file, blocks, bytes, unsynced: false };
+    (this.#ended && number > this.#position.segment ? this.#dropped : this.#segments).push(segment);
+  }
+
+  finish(): Replayed {
+    const { cleanClose } = this.record;
+    if (cleanClose !== undefined) this.#claim(cleanClose);
+    if (isBefore(this.#position, this.#synced)) {
+      const { segment, offset } = this.#position;
+      const path = this.files.path({ kind: FileKind.log, number: segment });
+      const { segment: syncedSegment, offset: syncedOffset } = this.#synced;
+      throw damage(
+        path,
+        offset,
+        `the log ends here, and was synced up to segment ${syncedSegment}, offset ${syncedOffset}`,
+      );
+    }
+    return {
+      position: this.#position,
+      chain: this.#chain,
+      segments: this.#segments,
+      dropped: this.#dropped,
+    };
+  }
+
+  *#open(name: { kind: number; number: number }, writable: boolean): Task<OpenFile> {
+    try {
+      return yield* this.files.open(name, writable ? 0 : FileFlag.readOnly);
+    } catch (error) {
+      if (error instanceof VarveError && error.errnoName === "ENOENT") {
+        throw damage(this.files.path(name), 0, "it is missing");
+      }
+      throw error;
+    }
+  }
+
+  /** Walks the frames of one segment while they follow each other, then looks for sound ones behind. */
+  #frames(region: Region, number: number, limit: number, path: string): void {
+    let offset = SEGMENT_START;
+    while (!this.#ended) {
+      const found = this.#follows(region, number, offset, limit);
+      if (found === undefined) break;
+      const end = found + frameBytes(region, found);
+      this.#visitRuns(region, number, found, path);
+      this.#chain = region.u32[(found + LogFrame.checksum) >> 2];
+      this.#position = { segment: number, offset: end };
+      offset = end;
+    }
+    // An empty segment is the log's end, unless an earlier recovery noted that it is empty.
+    if (offset === SEGMENT_START && limit > SEGMENT_START) this.#ended = true;
+    for (let later = roundUp(offset); later < limit; later += BLOCK_BYTES) {
+      if (!isSound(region, number, later, limit)) continue;
+      this.#ended = true;
+      this.#claimOf(region, later);
+    }
+  }
+
+  /**
+   * The next frame from `offset` on: there, or at the next block's start if a sync came between. The log's very first frame
+   * follows anything; every other one carries its predecessor's checksum.
+   */
+  #follows(region: Region, number: number, offset: number, limit: number): number | undefined {
+    for (const place of [offset, roundUp(offset)]) {
+      if (!isSound(region, number, place, limit)) continue;
+      const chain = region.u32[(place + LogFrame.chain) >> 2];
+      const isFirst = this.#position.segment === 0;
+      if (!isFirst && chain !== this.#chain) continue;
+      this.#claimOf(region, place);
+      return place;
+    }
+    return undefined;
+  }
+
+  #visitRuns(region: Region, number: number, frame: number, path: string): void {
+    const end = frame + LogFrame.BYTES + region.u32[(frame + LogFrame.payloadBytes) >> 2];
+    let run = frame + LogFrame.BYTES;
+    while (run < end) {
+      const bytes = soundRunBytes(region, run, end);
+      if (bytes === undefined) throw damage(path, run, "a run of entries is malformed");
+      this.visit(region, run, number);
+      run += bytes;
+    }
+  }
+
+  #claimOf(region: Region, frame: number): void {
+    this.#claim({
+      segment: region.f64[(frame + LogFrame.syncedSegment) >> 3],
+      offset: region.f64[(frame + LogFrame.syncedOffset) >> 3],
+    });
+  }
+
+  #claim(synced: LogPosition): void {
+    if (isBefore(this.#synced, synced)) this.#synced = synced;
+  }
+}
+
+function isSound(region: Region, number: number, offset: number, limit: number): boolean {
+  return native().call.varve_frame_check(region.id, offset, limit, number) === FRAME_VALID;
+}
+
+/** Bytes to the next frame, when no sync comes between. */
+function frameBytes(region: Region, frame: number): number {
+  return LogFrame.BYTES + region.u32[(frame + LogFrame.payloadBytes) >> 2];
+}
+
+/** The bytes of a run whose entries all lie within it, or `undefined`. A checksum proves origin, not sense. */
+function soundRunBytes({ u32, f64 }: Region, run: number, end: number): number | undefined {
+  if (run + LogRun.BYTES > end) return undefined;
+  const bytes = u32[(run + LogRun.bytes) >> 2];
+  const entryCount = u32[(run + LogRun.entryCount) >> 2];
+  const firstSequence = f64[(run + LogRun.firstSequence) >> 3];
+  if (bytes < LogRun.BYTES || bytes % 8 !== 0 || run + bytes > end) return undefined;
+  if (!Number.isSafeInteger(firstSequence + entryCount) || firstSequence < 1) return undefined;
+  const runEnd = (run + bytes) >> 2;
+  let word = (run + LogRun.BYTES) >> 2;
+  for (let index = 0; index < entryCount; index++) {
+    if (word + (LogEntry.BYTES >> 2) > runEnd) return undefined;
+    const typeAndKeyBytes = u32[word + (LogEntry.typeAndKeyBytes >> 2)];
+    const keyBytes = typeAndKeyBytes >>> 16;
+    const type = typeAndKeyBytes & 0xff;
+    if ((type !== EntryType.put && type !== EntryType.delete) || keyBytes > KEY_BYTES_MAX) {
+      return undefined;
+    }
+    const valueBytes = u32[word + (LogEntry.valueBytes >> 2)];
+    word += (LogEntry.BYTES >> 2) + wordsOf(keyBytes) + wordsOf(valueBytes);
+    if (word > runEnd) return undefined;
+  }
+  return bytes;
+}
+
+function roundUp(offset: number): number {
+  return Math.ceil(offset / BLOCK_BYTES) * BLOCK_BYTES;
+}
+
+function isBefore(a: LogPosition, b: LogPosition): boolean {
+  return a.segment < b.segment || (a.segment === b.segment && a.offset < b.offset);
+}
+
+function damage(path: string, offset: number, found: string): VarveError {
+  return corruption(`Cannot replay '${path}' at offset ${offset}: ${found}`, { path, offset });
+}

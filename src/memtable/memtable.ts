@@ -1,0 +1,260 @@
+/**
+ * A memtable: one region of native memory that holds a family's latest entries, with a point index by hash.
+ *
+ * Promises: an entry never changes once it is reachable; readers take no lock and see, for the sequence number that
+ * they loaded *before* they call `find`, every entry up to it. One thread inserts at a time (under the pipeline's claim);
+ * Zig extends the ordered index beside it and allocates from the same tail. Layout: `zig/src/abi.zig`.
+ */
+import { assert } from "../base/assert.ts";
+import { sequenceHigh, sequenceLow } from "../base/sequence.ts";
+import { copyWords, wordsOf } from "../base/words.ts";
+import { EntryType, MEMTABLE_HEADER_WORDS, MemtableEntry, MemtableHeader } from "../native/layout.gen.ts";
+import { native } from "../native/library.ts";
+import { nativeError } from "../native/failure.ts";
+import { type Region, reserveRegion } from "../native/region.ts";
+import type { KeyProbe } from "./key_probe.ts";
+
+const TAIL = MemtableHeader.tailWords >> 2;
+const NEWEST = MemtableHeader.newestEntry >> 2;
+const SLOTS = MemtableHeader.slots >> 2;
+const ENTRY_COUNT = MemtableHeader.entryCount >> 2;
+const LAST_SEQUENCE = MemtableHeader.lastSequence >> 3;
+const FIRST_SEGMENT = MemtableHeader.firstSegment >> 3;
+const ENTRY_WORDS = MemtableEntry.BYTES >> 2;
+const OLDER = MemtableEntry.older >> 2;
+const PREVIOUS = MemtableEntry.previous >> 2;
+const LOW = MemtableEntry.sequenceLow >> 2;
+const HIGH_AND_TYPE = MemtableEntry.sequenceHighAndType >> 2;
+const KEY_BYTES = MemtableEntry.keyBytes >> 2;
+const VALUE_BYTES = MemtableEntry.valueBytes >> 2;
+
+const HIGH_MASK = 0xff_ffff;
+const TYPE_SHIFT = 24;
+
+const FIRST_SLOT_COUNT = 256;
+/** Small arrays grow fourfold, large ones twofold: a growth step stays below a few milliseconds and a few MiB. */
+const FOURFOLD_SLOT_COUNT_MAX = 1 << 16;
+/** Slots per key stay above 4/3. */
+const LOAD_NUMERATOR = 4;
+const LOAD_DENOMINATOR = 3;
+
+/** Beside a single entry too large for any budget, a memtable holds nothing but its first indexes. */
+const INDEX_RESERVE_BYTES = 1 << 20;
+
+/**
+ * Reserved bytes for a budget: entries to the budget, one growth of the point index beyond it, and the ordered
+ * index, whose nodes (16 bytes on average) never outweigh the entries (28 bytes at least). Untouched pages cost nothing.
+ */
+function reservedBytes(budgetBytes: number): number {
+  return 3 * budgetBytes + INDEX_RESERVE_BYTES;
+}
+
+export class Memtable {
+  readonly region: Region;
+  readonly #u32: Uint32Array<ArrayBuffer>;
+  readonly #budgetWords: number;
+
+  private constructor(family: number, budgetBytes: number, reserved: number) {
+    this.region = reserveRegion(reserved);
+    this.#u32 = this.region.u32;
+    this.#budgetWords = budgetBytes >> 2;
+    this.region.u32.fill(0, 0, MEMTABLE_HEADER_WORDS);
+    const header = this.#u32;
+    header[TAIL] = MEMTABLE_HEADER_WORDS;
+    header[MemtableHeader.capacityWords >> 2] = Math.min(this.region.bytes / 4, 0xffff_ffff);
+    header[MemtableHeader.references >> 2] = 1;
+    header[MemtableHeader.family >> 2] = family;
+    this.#publishSlots(FIRST_SLOT_COUNT, () => {});
+  }
+
+  /**
+   * A new memtable for a family, with one reference held by the caller. Its budget is `budgetBytes`, or what one
+   * entry of `keyBytes` and `valueBytes` takes if that is more.
+   */
+  static create(
+    family: number,
+    budgetBytes: number,
+    keyBytes: number,
+    valueBytes: number,
+  ): Memtable {
+    const words = ENTRY_WORDS + wordsOf(keyBytes) + wordsOf(valueBytes) + MEMTABLE_HEADER_WORDS + 1 +
+      2 * FIRST_SLOT_COUNT;
+    return words * 4 <= budgetBytes
+      ? new Memtable(family, budgetBytes, reservedBytes(budgetBytes))
+      : new Memtable(family, words * 4, words * 4 + INDEX_RESERVE_BYTES);
+  }
+
+  /** Bytes taken: entries, point index and ordered index. */
+  get bytes(): number {
+    return Atomics.load(this.#u32, TAIL) * 4;
+  }
+
+  get entryCount(): number {
+    return this.#u32[ENTRY_COUNT];
+  }
+
+  get lastSequence(): number {
+    return this.region.f64[LAST_SEQUENCE];
+  }
+
+  /** Entries that no log holds. */
+  get volatileCount(): number {
+    return this.#u32[MemtableHeader.volatileCount >> 2];
+  }
+
+  /** The oldest log segment that this memtable needs, or zero. */
+  get firstSegment(): number {
+    return this.region.f64[FIRST_SEGMENT];
+  }
+
+  /** Whether an entry of this size still belongs in here. */
+  fits(keyBytes: number, valueBytes: number): boolean {
+    const words = ENTRY_WORDS + wordsOf(keyBytes) + wordsOf(valueBytes);
+    return Atomics.load(this.#u32, TAIL) + words <= this.#budgetWords;
+  }
+
+  /**
+   * Adds an entry; its value lies at word `valueStart` of the array that holds the key.
+   * `segment` is the log segment that holds the entry, zero for none.
+   * REQUIRES: `fits` was true, and the caller holds the pipeline's claim.
+   */
+  insert(
+    key: KeyProbe,
+    type: number,
+    sequence: number,
+    valueStart: number,
+    valueBytes: number,
+    segment: number,
+  ): void {
+    const u32 = this.#u32;
+    const keyWords = wordsOf(key.bytes);
+    const valueWords = wordsOf(valueBytes);
+    const entry = Atomics.add(u32, TAIL, ENTRY_WORDS + keyWords + valueWords);
+    const slots = this.#slotsWithRoom();
+    const slot = this.#slotOf(slots, key);
+    const newest = u32[NEWEST];
+    u32[entry + OLDER] = newest;
+    u32[entry + PREVIOUS] = u32[slot + 1];
+    u32[entry + LOW] = sequenceLow(sequence);
+    u32[entry + HIGH_AND_TYPE] = sequenceHigh(sequence) | (type << TYPE_SHIFT);
+    u32[entry + KEY_BYTES] = key.bytes;
+    u32[entry + VALUE_BYTES] = valueBytes;
+    const keyStart = entry + ENTRY_WORDS;
+    copyWords(key.u32, key.start, u32, keyStart, keyWords);
+    copyWords(key.u32, valueStart, u32, keyStart + keyWords, valueWords);
+    if (u32[slot + 1] === 0) {
+      u32[slot] = key.hash;
+      u32[MemtableHeader.keyCount >> 2]++;
+    }
+    this.#count(type, sequence, segment);
+    Atomics.store(u32, slot + 1, entry);
+    Atomics.store(u32, NEWEST, entry);
+  }
+
+  /** The newest entry of a key up to a sequence number, as a word offset; zero if there is none. */
+  find(key: KeyProbe, sequence: number): number {
+    const u32 = this.#u32;
+    const slots = Atomics.load(u32, SLOTS);
+    const slot = this.#slotOf(slots, key);
+    let entry = Atomics.load(u32, slot + 1);
+    if (entry === 0) return 0;
+    const high = sequenceHigh(sequence);
+    const low = sequenceLow(sequence);
+    while (entry !== 0) {
+      const entryHigh = u32[entry + HIGH_AND_TYPE] & HIGH_MASK;
+      if (entryHigh < high || (entryHigh === high && u32[entry + LOW] <= low)) return entry;
+      entry = u32[entry + PREVIOUS];
+    }
+    return 0;
+  }
+
+  typeOf(entry: number): number {
+    return this.#u32[entry + HIGH_AND_TYPE] >>> TYPE_SHIFT;
+  }
+
+  valueBytesOf(entry: number): number {
+    return this.#u32[entry + VALUE_BYTES];
+  }
+
+  /** Where an entry's value starts, in words. */
+  valueStartOf(entry: number): number {
+    return entry + ENTRY_WORDS + wordsOf(this.#u32[entry + KEY_BYTES]);
+  }
+
+  /** Drops the creator's reference; the memory goes back once no cursor or job holds another. */
+  release(): void {
+    const result = native().call.varve_memtable_release(this.region.id);
+    if (result < 0) throw nativeError(result, "Cannot release a memtable");
+  }
+
+  #count(type: number, sequence: number, segment: number): void {
+    const u32 = this.#u32;
+    const { f64 } = this.region;
+    if (u32[ENTRY_COUNT]++ === 0) f64[MemtableHeader.firstSequence >> 3] = sequence;
+    f64[LAST_SEQUENCE] = sequence;
+    if (type === EntryType.delete) u32[MemtableHeader.deleteCount >> 2]++;
+    if (segment === 0) u32[MemtableHeader.volatileCount >> 2]++;
+    else if (f64[FIRST_SEGMENT] === 0) f64[FIRST_SEGMENT] = segment;
+  }
+
+  /** The slot that holds the key, or the empty one where it belongs: word offset of the pair. */
+  #slotOf(slots: number, key: KeyProbe): number {
+    const u32 = this.#u32;
+    const mask = u32[slots - 1] - 1;
+    const { hash } = key;
+    for (let index = hash & mask;; index = (index + 1) & mask) {
+      const slot = slots + 2 * index;
+      const entry = Atomics.load(u32, slot + 1);
+      if (entry === 0) return slot;
+      if (u32[slot] === hash && this.#keyEquals(entry, key)) return slot;
+    }
+  }
+
+  #keyEquals(entry: number, key: KeyProbe): boolean {
+    const u32 = this.#u32;
+    if (u32[entry + KEY_BYTES] !== key.bytes) return false;
+    const words = wordsOf(key.bytes);
+    const a = entry + ENTRY_WORDS;
+    const b = key.start;
+    const other = key.u32;
+    for (let index = 0; index < words; index++) {
+      if (u32[a + index] !== other[b + index]) return false;
+    }
+    return true;
+  }
+
+  /** The current slot array, grown first if one more key would crowd it. */
+  #slotsWithRoom(): number {
+    const u32 = this.#u32;
+    const slots = u32[SLOTS];
+    const slotCount = u32[slots - 1];
+    const keyCount = u32[MemtableHeader.keyCount >> 2];
+    if ((keyCount + 1) * LOAD_NUMERATOR <= slotCount * LOAD_DENOMINATOR) return slots;
+    const factor = slotCount <= FOURFOLD_SLOT_COUNT_MAX ? 4 : 2;
+    return this.#publishSlots(slotCount * factor, (grown, mask) => {
+      for (let slot = slots; slot < slots + 2 * slotCount; slot += 2) {
+        const entry = u32[slot + 1];
+        if (entry === 0) continue;
+        let index = u32[slot] & mask;
+        while (u32[grown + 2 * index + 1] !== 0) index = (index + 1) & mask;
+        u32[grown + 2 * index] = u32[slot];
+        u32[grown + 2 * index + 1] = entry;
+      }
+    });
+  }
+
+  /** Allocates a slot array, lets `fill` copy into it, and makes it the one that readers find. */
+  #publishSlots(slotCount: number, fill: (slots: number, mask: number) => void): number {
+    const u32 = this.#u32;
+    const words = 1 + 2 * slotCount;
+    const start = Atomics.add(u32, TAIL, words);
+    assert(start + words <= u32[MemtableHeader.capacityWords >> 2], "a memtable's reserve holds its indexes");
+    const slots = start + 1;
+    u32[start] = slotCount;
+    u32.fill(0, slots, slots + 2 * slotCount);
+    fill(slots, slotCount - 1);
+    u32[MemtableHeader.slotCount >> 2] = slotCount;
+    Atomics.store(u32, SLOTS, slots);
+    return slots;
+  }
+}

@@ -1,0 +1,201 @@
+/**
+ * The files of one store's directory, as tasks over jobs. A file is named by kind and number; its handle is a
+ * small integer that the library checks. Every failure is a `VarveError` that names the file.
+ */
+import { type FailurePlace, nativeError } from "./failure.ts";
+import {
+  DirectoryEntry,
+  FileFlag,
+  FileJob,
+  FileKind,
+  JobFlag,
+  JobHead,
+  Lane,
+  Opcode,
+} from "./layout.gen.ts";
+import type { Jobs } from "./jobs.ts";
+import { type Region, releaseRegion, reserveRegion } from "./region.ts";
+import { type Task, takeJob } from "./task.ts";
+
+export interface FileName {
+  readonly kind: number;
+  readonly number: number;
+}
+
+export interface OpenFile extends FileName {
+  readonly handle: number;
+  /** Whether the file system granted direct I/O. */
+  readonly direct: boolean;
+}
+
+export interface FoundFile extends FileName {
+  readonly bytes: number;
+}
+
+/** A directory's entries come in one piece: room for as many as this. */
+const LISTED_FILES_MAX = 1 << 20;
+
+export class Files {
+  constructor(readonly jobs: Jobs, readonly directory: string, readonly lane: number = Lane.background) {}
+
+  *open(name: FileName, flags: number): Task<OpenFile> {
+    const job = yield* this.#job(Opcode.fileOpen, name);
+    this.jobs.shared.u32[(job + FileJob.fileFlags) >> 2] = flags;
+    yield job;
+    const granted = this.jobs.shared.u32[(job + FileJob.fileFlags) >> 2];
+    const handle = this.#finish(job, "open", name);
+    return { ...name, handle, direct: (granted & FileFlag.direct) !== 0 };
+  }
+
+  *close(file: OpenFile): Task<void> {
+    const job = yield* this.#job(Opcode.fileClose, file, file.handle);
+    yield job;
+    this.#finish(job, "close", file);
+  }
+
+  /** Fills the region from its start; returns the bytes read, fewer only at the end of the file. */
+  *read(file: OpenFile, into: Region, offset: number, bytes: number): Task<number> {
+    const job = yield* this.#transfer(Opcode.fileRead, file, into, 0, offset, bytes);
+    yield job;
+    const read = this.jobs.value(job);
+    this.#finish(job, "read", file, offset);
+    return read;
+  }
+
+  *write(file: OpenFile, from: Region, offset: number, bytes: number): Task<void> {
+    const job = yield* this.#transfer(Opcode.fileWrite, file, from, 0, offset, bytes);
+    yield job;
+    this.#finish(job, "write", file, offset);
+  }
+
+  *sync(file: OpenFile): Task<void> {
+    const job = yield* this.#job(Opcode.fileSync, file, file.handle);
+    yield job;
+    this.#finish(job, "sync", file);
+  }
+
+  /** Reserves space; with `zero`, also writes it, so that a synced write there changes no metadata. */
+  *allocate(file: OpenFile, offset: number, bytes: number, zero: boolean): Task<void> {
+    const job = yield* this.#job(Opcode.fileAllocate, file, file.handle);
+    this.jobs.shared.f64[(job + FileJob.offset) >> 3] = offset;
+    this.jobs.shared.f64[(job + FileJob.bytes) >> 3] = bytes;
+    if (zero) this.jobs.shared.u32[(job + JobHead.flags) >> 2] = JobFlag.zero;
+    yield job;
+    this.#finish(job, "allocate", file, offset);
+  }
+
+  *size(file: OpenFile): Task<number> {
+    const job = yield* this.#job(Opcode.fileSize, file, file.handle);
+    yield job;
+    const bytes = this.jobs.value(job);
+    this.#finish(job, "measure", file);
+    return bytes;
+  }
+
+  *rename(from: FileName, to: FileName): Task<void> {
+    const job = yield* this.#job(Opcode.fileRename, from);
+    this.jobs.shared.u32[(job + FileJob.targetKind) >> 2] = to.kind;
+    this.jobs.shared.f64[(job + FileJob.targetNumber) >> 3] = to.number;
+    yield job;
+    this.#finish(job, "rename", from);
+  }
+
+  *unlink(name: FileName): Task<void> {
+    const job = yield* this.#job(Opcode.fileUnlink, name);
+    yield job;
+    this.#finish(job, "remove", name);
+  }
+
+  *syncDirectory(): Task<void> {
+    const job = yield* this.#job(Opcode.directorySync, { kind: 0, number: 0 });
+    yield job;
+    const result = this.jobs.result(job);
+    this.jobs.release(job);
+    if (result < 0) throw nativeError(result, "Cannot sync the directory", { path: this.directory });
+  }
+
+  /** Every file of ours in the directory. */
+  *list(): Task<FoundFile[]> {
+    const into = reserveRegion(LISTED_FILES_MAX * DirectoryEntry.BYTES);
+    try {
+      const job = yield* this.#job(Opcode.directoryList, { kind: 0, number: 0 });
+      this.jobs.shared.i32[(job + FileJob.region) >> 2] = into.id;
+      yield job;
+      const result = this.jobs.result(job);
+      const count = this.jobs.value(job);
+      this.jobs.release(job);
+      if (result < 0) {
+        throw nativeError(result, "Cannot list the directory", { path: this.directory });
+      }
+      return Array.from({ length: count }, (_, index) => {
+        const entry = index * DirectoryEntry.BYTES;
+        return {
+          kind: into.u32[(entry + DirectoryEntry.kind) >> 2],
+          number: into.f64[(entry + DirectoryEntry.number) >> 3],
+          bytes: into.f64[(entry + DirectoryEntry.bytes) >> 3],
+        };
+      });
+    } finally {
+      releaseRegion(into.id);
+    }
+  }
+
+  path(name: FileName): string {
+    return `${this.directory}/${fileName(name)}`;
+  }
+
+  *#job(opcode: number, name: FileName, handle = -1): Task<number> {
+    const job = yield* takeJob(this.jobs, opcode, this.lane);
+    const { u32, i32, f64 } = this.jobs.shared;
+    u32[(job + FileJob.kind) >> 2] = name.kind;
+    f64[(job + FileJob.number) >> 3] = name.number;
+    i32[(job + FileJob.file) >> 2] = handle;
+    return job;
+  }
+
+  *#transfer(
+    opcode: number,
+    file: OpenFile,
+    data: Region,
+    dataOffset: number,
+    offset: number,
+    bytes: number,
+  ): Task<number> {
+    const job = yield* this.#job(opcode, file, file.handle);
+    const { i32, f64 } = this.jobs.shared;
+    i32[(job + FileJob.region) >> 2] = data.id;
+    f64[(job + FileJob.regionOffset) >> 3] = dataOffset;
+    f64[(job + FileJob.offset) >> 3] = offset;
+    f64[(job + FileJob.bytes) >> 3] = bytes;
+    return job;
+  }
+
+  #finish(job: number, verb: string, name: FileName, offset?: number): number {
+    const result = this.jobs.result(job);
+    this.jobs.release(job);
+    if (result >= 0) return result;
+    const place: FailurePlace = { path: this.path(name), offset };
+    throw nativeError(result, `Cannot ${verb} '${fileName(name)}'`, place);
+  }
+}
+
+/** The name that the library gives a file; only messages use it. */
+export function fileName({ kind, number }: FileName): string {
+  const digits = String(number).padStart(6, "0");
+  switch (kind) {
+    case FileKind.log:
+      return `${digits}.log`;
+    case FileKind.table:
+      return `${digits}.table`;
+    case FileKind.manifest:
+      return `MANIFEST-${digits}`;
+    case FileKind.current:
+      return "CURRENT";
+    case FileKind.temporary:
+      return `${digits}.temporary`;
+    case FileKind.blob:
+      return `${digits}.blob`;
+    default:
+      return "LOCK";
+  }
+}

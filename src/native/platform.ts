@@ -1,0 +1,35 @@
+/**
+ * What differs between the two runtimes besides the call into the library itself. Nothing outside
+ * `src/native` asks which runtime it is in.
+ */
+import process from "node:process";
+
+export const isDeno: boolean = "Deno" in globalThis;
+
+/** `linux-x64`, `darwin-arm64`, …: the name under which a built library is looked for. */
+export function platformName(): string {
+  return `${process.platform}-${process.arch}`;
+}
+
+export function libraryFileName(): string {
+  return process.platform === "darwin" ? "libvarve.dylib" : "libvarve.so";
+}
+
+type PermissionName = "ffi" | "read" | "env";
+
+/**
+ * True if using this permission shows no prompt and throws nothing. Bun has no permissions;
+ * in Deno a state of `"prompt"` counts as refused, since Varve never causes a prompt.
+ */
+export function permitted(name: PermissionName, target: string): boolean {
+  if (!isDeno) return true;
+  const descriptor = name === "env" ? { name, variable: target } : { name, path: target };
+  // deno-lint-ignore no-explicit-any
+  const permissions = (globalThis as any).Deno.permissions;
+  return permissions.querySync(descriptor).state === "granted";
+}
+
+/** An environment variable, or `undefined` when it is unset or may not be read. */
+export function environment(name: string): string | undefined {
+  return permitted("env", name) ? process.env[name] : undefined;
+}

@@ -1,0 +1,51 @@
+/**
+ * Regions: page-aligned native memory that is never unmapped while the process lives. A region is named by a
+ * small integer; its views are made once per Worker and kept for ever, for a reused region keeps its address.
+ *
+ * Words that another thread may write are read with `Atomics`; plain reads touch only what was published before.
+ */
+import { nativeError } from "./failure.ts";
+import { native } from "./library.ts";
+
+export interface Region {
+  readonly id: number;
+  readonly bytes: number;
+  readonly u8: Uint8Array<ArrayBuffer>;
+  readonly u32: Uint32Array<ArrayBuffer>;
+  readonly i32: Int32Array<ArrayBuffer>;
+  readonly f64: Float64Array<ArrayBuffer>;
+}
+
+const views: (Region | undefined)[] = [];
+
+/** Reserves at least `bytes`; the content is unspecified. Throws `ERR_IO` when the system refuses. */
+export function reserveRegion(bytes: number): Region {
+  const id = native().call.varve_region_reserve(bytes);
+  if (id < 0) throw nativeError(id, `Cannot reserve ${bytes} bytes of native memory`);
+  return region(id);
+}
+
+/** The views of a region that native code named. */
+export function region(id: number): Region {
+  return views[id] ??= makeViews(id);
+}
+
+/** Gives a region back to the pool. Its views stay valid, their content does not. */
+export function releaseRegion(id: number): void {
+  const result = native().call.varve_region_release(id);
+  if (result < 0) throw nativeError(result, `Cannot release native region ${id}`);
+}
+
+function makeViews(id: number): Region {
+  const { call, view } = native();
+  const bytes = call.varve_region_bytes(id);
+  const buffer = view(call.varve_region_address(id), bytes);
+  return {
+    id,
+    bytes,
+    u8: new Uint8Array(buffer),
+    u32: new Uint32Array(buffer),
+    i32: new Int32Array(buffer),
+    f64: new Float64Array(buffer),
+  };
+}

@@ -1,0 +1,71 @@
+/** A directory as the library opens it: locked, and known by device and inode within the process. */
+import { VarveError } from "../base/errors.ts";
+import { failureDetail, nativeError } from "./failure.ts";
+import { Code, OpenFlag } from "./layout.gen.ts";
+import { native } from "./library.ts";
+
+/** The real disk; simulated ones have other numbers. */
+export const REAL_DISK = 0;
+
+export interface OpenedDirectory {
+  readonly handle: number;
+  /** True: the process has this store open already, by this handle. */
+  readonly attached: boolean;
+}
+
+/**
+ * Opens and locks the directory, at once. With `create`, makes it and its missing parents.
+ * Throws `ERR_LOCKED` naming the process that has it, `ERR_NOT_FOUND`, or `ERR_IO`.
+ */
+export function openDirectory(
+  disk: number,
+  path: string,
+  create: boolean,
+  readOnly: boolean,
+  ioThreads: number,
+): OpenedDirectory {
+  const bytes = pathBytes(path);
+  const flags = readOnly ? OpenFlag.readOnly : create ? OpenFlag.create : 0;
+  const handle = native().call.varve_store_open(disk, bytes, bytes.length, flags, ioThreads);
+  if (handle >= 0) return { handle, attached: false };
+  if (handle === Code.attached) return { handle: attachedHandle(), attached: true };
+  throw openError(handle, "open", path);
+}
+
+/** Stops the I/O threads, gives back files, lock and memory. */
+export function closeDirectory(handle: number): void {
+  const result = native().call.varve_store_close(handle);
+  if (result < 0) throw nativeError(result, "Cannot close the store");
+}
+
+/** Removes the store's files, and its directory if nothing else is in it. */
+export function removeDirectory(disk: number, path: string): void {
+  const bytes = pathBytes(path);
+  const result = native().call.varve_store_remove(disk, bytes, bytes.length);
+  if (result >= 0) return;
+  if (result === Code.attached) {
+    throw new VarveError("ERR_LOCKED", `Cannot destroy '${path}': it is open in this process`, { path });
+  }
+  throw openError(result, "destroy", path);
+}
+
+function pathBytes(path: string): Uint8Array {
+  return new Uint8Array(new TextEncoder().encode(path));
+}
+
+function attachedHandle(): number {
+  return Number(failureDetail().replace("store ", ""));
+}
+
+function openError(result: number, verb: string, path: string): VarveError {
+  if (result === Code.locked) {
+    const owner = failureDetail();
+    return new VarveError("ERR_LOCKED", `Cannot ${verb} '${path}': ${owner} has it open`, { path });
+  }
+  const error = nativeError(result, `Cannot ${verb} '${path}'`, { path });
+  if (error.errnoName !== "ENOENT") return error;
+  return new VarveError("ERR_NOT_FOUND", `Cannot ${verb} '${path}': there is no such directory`, {
+    path,
+    cause: error,
+  });
+}

@@ -1,0 +1,60 @@
+/**
+ * Tasks: procedures with more than one I/O, written once and driven two ways. A task is a generator that yields
+ * a job to be done, or a signal to wait for; it holds no claim, pin or lock across a `yield`.
+ */
+import type { Jobs } from "./jobs.ts";
+import { Signal } from "./signal.ts";
+
+/** A job's record offset, or a signal. */
+export type Step = number | Signal;
+export type Task<T> = Generator<Step, T, void>;
+export type TaskDone<T> = (error: unknown, value?: T) => void;
+
+/** Starts a task; its steps run on I/O threads, and `done` is called when it ends. */
+export function startTask<T>(jobs: Jobs, task: Task<T>, done: TaskDone<T>): void {
+  const resume = (): void => {
+    let next: IteratorResult<Step, T>;
+    try {
+      next = task.next();
+    } catch (error) {
+      done(error ?? new Error("a task threw nothing"));
+      return;
+    }
+    if (next.done) done(undefined, next.value);
+    else if (typeof next.value === "number") jobs.submit(next.value, resume);
+    else next.value.whenSet(resume);
+  };
+  resume();
+}
+
+/** Runs a task for somebody who awaits it: the process stays alive until it ends. */
+export function runTask<T>(jobs: Jobs, task: Task<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    jobs.hold();
+    startTask(jobs, task, (error, value) => {
+      jobs.unhold();
+      if (error === undefined) resolve(value as T);
+      else reject(error);
+    });
+  });
+}
+
+/** Runs a task on this thread, jobs included; other tasks' completions are handled while it waits. */
+export function runTaskSync<T>(jobs: Jobs, task: Task<T>): T {
+  for (;;) {
+    const next = task.next();
+    if (next.done) return next.value;
+    const step = next.value;
+    if (typeof step === "number") jobs.run(step);
+    else jobs.drive(() => step.ready);
+  }
+}
+
+/** A job record, waiting for one if all are in use. */
+export function* takeJob(jobs: Jobs, opcode: number, lane: number): Task<number> {
+  for (;;) {
+    const job = jobs.take(opcode, lane);
+    if (job !== undefined) return job;
+    yield jobs.freed();
+  }
+}

@@ -1,0 +1,180 @@
+/**
+ * A cursor: the visible entries of one range, in order, as packed pages that native code merges from memtables and tables.
+ *
+ * It pins what it reads (memtables and version) from `open` to `close`; a page is valid until the next fill.
+ */
+import { nativeError } from "../native/failure.ts";
+import type { Files } from "../native/files.ts";
+import {
+  Code,
+  CONTEXT_KEY_OFFSET,
+  CURSOR_MEMTABLES_MAX,
+  CURSOR_REQUEST_OFFSET,
+  CursorJob,
+  CursorRequest,
+  Lane,
+  Opcode,
+  PAGE_DATA_BYTES,
+  PAGE_OFFSETS_OFFSET,
+  PAGE_ROW_COUNT_MAX,
+  PageHeader,
+} from "../native/layout.gen.ts";
+import { native } from "../native/library.ts";
+import { type Region, region } from "../native/region.ts";
+import { type Task, takeJob } from "../native/task.ts";
+import { assert } from "../base/assert.ts";
+import type { Family } from "../tree/family.ts";
+import { SHARED_BYTES_MAX } from "./result_slab.ts";
+
+const DO_NOT_BLOCK = 1;
+/** The first page is small, for many ranges are; each next one is four times as large. */
+const FIRST_PAGE_BYTES = 4096;
+const PAGE_GROWTH = 4;
+
+export interface CursorRange {
+  readonly lower: Uint8Array;
+  readonly upper: Uint8Array | undefined;
+  readonly reverse: boolean;
+  readonly limit: number;
+}
+
+/** Rows that were copied out of a page: the caller's to keep. */
+export class Page {
+  /** All rows' bytes; rows of `SHARED_BYTES_MAX` and more are copied once more, to have their own. */
+  readonly #bytes: Uint8Array<ArrayBuffer>;
+  readonly #offsets: Uint32Array;
+
+  constructor(source: Region, readonly count: number) {
+    const { u8, u32 } = source;
+    const start = u32[PageHeader.dataOffset >> 2];
+    const first = PAGE_OFFSETS_OFFSET >> 2;
+    this.#offsets = u32.slice(first, first + 2 * count + 1);
+    this.#bytes = u8.slice(start, start + this.#offsets[2 * count]);
+  }
+
+  key(index: number): Uint8Array {
+    return this.#piece(2 * index);
+  }
+
+  value(index: number): Uint8Array {
+    return this.#piece(2 * index + 1);
+  }
+
+  #piece(at: number): Uint8Array {
+    const start = this.#offsets[at];
+    const end = this.#offsets[at + 1];
+    return end - start < SHARED_BYTES_MAX
+      ? new Uint8Array(this.#bytes.buffer, start, end - start)
+      : this.#bytes.slice(start, end);
+  }
+}
+
+export class Cursor {
+  readonly #handle: number;
+  #remaining: number;
+  #pageBytes = FIRST_PAGE_BYTES;
+  #end = false;
+  #closed = false;
+
+  constructor(
+    readonly files: Files,
+    context: Region,
+    family: Family,
+    range: CursorRange,
+    sequence: number,
+    keysOnly: boolean,
+  ) {
+    this.#remaining = range.limit;
+    writeRequest(context, family, range, sequence, keysOnly);
+    this.#handle = native().call.varve_cursor_open(context.id);
+    if (this.#handle < 0) throw nativeError(this.#handle, "Cannot open a cursor");
+  }
+
+  /** The next page, or `undefined` at the end. Reads on this thread. */
+  next(): Page | undefined {
+    if (this.#end) return undefined;
+    const result = this.#fill(0);
+    if (result < 0) throw this.#error(result);
+    return this.#take(result);
+  }
+
+  /** The same as a task: what is not in memory is read, and ordered, on an I/O thread. */
+  *nextTask(): Task<Page | undefined> {
+    if (this.#end) return undefined;
+    let result = this.#fill(DO_NOT_BLOCK);
+    let offset: number | undefined;
+    if (result === Code.wouldBlock) {
+      const { jobs } = this.files;
+      const job = yield* takeJob(jobs, Opcode.cursorFill, Lane.read);
+      const { u32, i32 } = jobs.shared;
+      i32[(job + CursorJob.cursor) >> 2] = this.#handle;
+      u32[(job + CursorJob.rowCountMax) >> 2] = this.#rowCountMax();
+      u32[(job + CursorJob.byteCountMax) >> 2] = this.#pageBytes;
+      yield job;
+      result = jobs.result(job);
+      offset = jobs.value(job);
+      jobs.release(job);
+    }
+    if (result < 0) throw this.#error(result, offset);
+    return this.#take(result);
+  }
+
+  /** Unpins everything. Closing twice is fine. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = this.#end = true;
+    const result = native().call.varve_cursor_close(this.#handle);
+    if (result < 0) throw nativeError(result, "Cannot close a cursor");
+  }
+
+  #fill(flags: number): number {
+    return native().call.varve_cursor_fill(
+      this.#handle,
+      this.#rowCountMax(),
+      this.#pageBytes,
+      flags,
+    );
+  }
+
+  #take(pageRegion: number): Page | undefined {
+    const source = region(pageRegion);
+    const count = source.u32[PageHeader.count >> 2];
+    this.#remaining -= count;
+    this.#pageBytes = Math.min(this.#pageBytes * PAGE_GROWTH, PAGE_DATA_BYTES);
+    if (source.u32[PageHeader.end >> 2] === 1 || this.#remaining <= 0) this.#end = true;
+    return count === 0 ? undefined : new Page(source, count);
+  }
+
+  #rowCountMax(): number {
+    return Math.min(this.#remaining, PAGE_ROW_COUNT_MAX);
+  }
+
+  #error(result: number, offset?: number): Error {
+    return nativeError(result, "Cannot read a range", { path: this.files.directory, offset });
+  }
+}
+
+function writeRequest(
+  { u8, u32, i32, f64 }: Region,
+  family: Family,
+  { lower, upper, reverse }: CursorRange,
+  sequence: number,
+  keysOnly: boolean,
+): void {
+  const base = CURSOR_REQUEST_OFFSET;
+  const memtables = [family.active, ...family.frozen.toReversed()];
+  assert(memtables.length <= CURSOR_MEMTABLES_MAX, "writers wait long before so many memtables");
+  i32[(base + CursorRequest.version) >> 2] = family.version.handle;
+  u32[(base + CursorRequest.memtableCount) >> 2] = memtables.length;
+  f64[(base + CursorRequest.sequence) >> 3] = sequence;
+  u32[(base + CursorRequest.lowerBytes) >> 2] = lower.length;
+  u32[(base + CursorRequest.upperBytes) >> 2] = upper?.length ?? 0;
+  u32[(base + CursorRequest.hasUpper) >> 2] = upper === undefined ? 0 : 1;
+  u32[(base + CursorRequest.reverse) >> 2] = reverse ? 1 : 0;
+  u32[(base + CursorRequest.keysOnly) >> 2] = keysOnly ? 1 : 0;
+  memtables.forEach((memtable, index) => {
+    i32[((base + CursorRequest.memtables) >> 2) + index] = memtable.region.id;
+  });
+  u8.set(lower, CONTEXT_KEY_OFFSET);
+  if (upper !== undefined) u8.set(upper, CONTEXT_KEY_OFFSET + lower.length);
+}

@@ -1,0 +1,155 @@
+/**
+ * Says when writers must wait: for a memtable's flush, or for the next log segment. And looks ahead, so that they seldom do.
+ */
+import { VarveError } from "../base/errors.ts";
+import type { CommitHost, Pipeline } from "../commit/pipeline.ts";
+import type { Log } from "../log/log.ts";
+import { removeSegment } from "../log/segment.ts";
+import { Signal } from "../native/signal.ts";
+import { startTask } from "../native/task.ts";
+import type { Family } from "../tree/family.ts";
+import type { Manifest } from "../tree/manifest.ts";
+import type { Events } from "./events.ts";
+import type { Families } from "./families.ts";
+import type { Flusher } from "./flusher.ts";
+
+/** Beyond the total budget by this factor, writers wait; up to it, flushing is only begun. */
+const TOTAL_STOP_FACTOR = 1.25;
+/** More live segments than this are not kept for the sake of one idle family: its memtable is flushed. */
+const LIVE_SEGMENTS_MAX = 12;
+
+export interface StallCounters {
+  count: number;
+  milliseconds: number;
+  /** What writers wait for now, or waited for last. */
+  reason: string;
+}
+
+export class Backpressure implements CommitHost {
+  readonly stalls: StallCounters = { count: 0, milliseconds: 0, reason: "" };
+  #segment: Signal | undefined;
+  #segmentFailure: unknown;
+  /** Set after construction: flusher and pipeline need this host first. */
+  flusher!: Flusher;
+  pipeline!: Pipeline;
+
+  constructor(
+    readonly families: Families,
+    readonly manifest: Manifest,
+    readonly log: Log,
+    readonly events: Events,
+    readonly totalBytesMax: number,
+  ) {}
+
+  family(id: number): Family | undefined {
+    return this.families.get(id);
+  }
+
+  memoryObstacle(): Signal | undefined {
+    let bytes = 0;
+    let full: Family | undefined;
+    for (const family of this.families.all()) {
+      bytes += family.memtableBytes;
+      if (family.isFull) full = family;
+    }
+    if (bytes > this.totalBytesMax) full = this.#relieve(bytes) ?? full;
+    if (full === undefined) return undefined;
+    // Tried again by this very call; what the last try met is the answer to whoever needs the room.
+    const failure = this.flusher.takeFailure();
+    if (failure !== undefined) throw failure;
+    this.flusher.kick();
+    return this.#stalled(full.changed, `flush of column family '${full.name}'`);
+  }
+
+  segmentObstacle(payloadBytes: number, durable: boolean): Signal {
+    const failure = this.#segmentFailure;
+    this.#segmentFailure = undefined;
+    if (failure !== undefined) throw failure;
+    return this.#stalled(this.#makeSegment(payloadBytes, durable), "a log segment");
+  }
+
+  committed(): void {
+    if (this.log.wantsNext && this.#segment === undefined) this.#makeSegment(0, false);
+    if (this.log.segments.length > LIVE_SEGMENTS_MAX) this.#freeOldestSegment();
+    this.flusher.kick();
+  }
+
+  /** The segment that is being made, for close. */
+  get makingSegment(): Signal | undefined {
+    return this.#segment;
+  }
+
+  /** Freezes the largest family. Returns a family to wait for if that is not enough. */
+  #relieve(bytes: number): Family | undefined {
+    let largest: Family | undefined;
+    let frozen: Family | undefined;
+    for (const family of this.families.all()) {
+      if (family.frozen.length > 0) frozen = family;
+      if (largest === undefined || family.active.bytes > largest.active.bytes) largest = family;
+    }
+    if (frozen === undefined && largest !== undefined) {
+      largest.rotate();
+      frozen = largest;
+    }
+    this.flusher.kick();
+    return bytes > TOTAL_STOP_FACTOR * this.totalBytesMax ? frozen : undefined;
+  }
+
+  /** An idle family must not pin the log: the memtable that needs the oldest segment is frozen. */
+  #freeOldestSegment(): void {
+    let oldest: Family | undefined;
+    for (const family of this.families.all()) {
+      if (oldest === undefined || family.firstSegment < oldest.firstSegment) oldest = family;
+    }
+    if (oldest !== undefined && oldest.frozen.length === 0) oldest.rotate();
+  }
+
+  #makeSegment(payloadBytes: number, durable: boolean): Signal {
+    const made = this.#segment ??= new Signal();
+    if (this.log.isPreparing) return made;
+    const number = this.manifest.takeFileNumber();
+    const task = this.log.addSegment(
+      number,
+      payloadBytes,
+      durable,
+      (edit) => this.manifest.append(() => edit),
+    );
+    startTask(this.log.jobs, task, (error, replaced) => {
+      this.#segment = undefined;
+      this.#segmentFailure = error;
+      if (replaced !== undefined) {
+        const removal = this.events.reporting(removeSegment(this.log.files, replaced));
+        startTask(this.log.jobs, removal, rethrow);
+      }
+      this.#syncOlder();
+      made.set();
+    });
+    return made;
+  }
+
+  /** Full segments are synced in the background, so that a later sync has less to do. A failure is final. */
+  #syncOlder(): void {
+    for (const segment of this.log.segments.slice(0, -1)) {
+      if (!segment.unsynced) continue;
+      const task = this.pipeline.health.guard(this.log.syncOlder(segment));
+      startTask(this.log.jobs, task, (error) => {
+        if (!(error instanceof VarveError)) rethrow(error);
+      });
+    }
+  }
+
+  #stalled(signal: Signal, reason: string): Signal {
+    const started = performance.now();
+    this.stalls.count++;
+    this.stalls.reason = reason;
+    this.events.emit("stall", { reason });
+    signal.whenSet(() => {
+      this.stalls.milliseconds += performance.now() - started;
+    });
+    return signal;
+  }
+}
+
+function rethrow(error: unknown): void {
+  if (error !== undefined) throw error;
+}

@@ -1,0 +1,108 @@
+/**
+ * Brings a store back: tables opened, the log replayed into memtables. Needs no new space on the disk; what the log's end
+ * turned out to be is written with the first edit that follows.
+ */
+import { Applier } from "../commit/apply.ts";
+import type { Files } from "../native/files.ts";
+import { FileKind, LogRun } from "../native/layout.gen.ts";
+import type { Region } from "../native/region.ts";
+import type { Task } from "../native/task.ts";
+import { type Replayed, replayLog } from "../log/replay.ts";
+import { Family } from "../tree/family.ts";
+import type { Manifest } from "../tree/manifest.ts";
+import { openTable } from "../tree/tables.ts";
+import type { Table } from "../tree/version.ts";
+import { corruption } from "../base/errors.ts";
+import { Families } from "./families.ts";
+import type { StoreSettings } from "./settings.ts";
+
+export interface Recovered {
+  readonly families: Families;
+  readonly log: Replayed;
+  readonly lastSequence: number;
+}
+
+export function* recover(
+  files: Files,
+  manifest: Manifest,
+  settings: StoreSettings,
+  context: Region,
+): Task<Recovered> {
+  const families = yield* openFamilies(files, manifest, settings, context);
+  const { state } = manifest;
+  let lastSequence = state.lastSequence;
+  const applier = new Applier(context);
+  const familyOf = (id: number, sequence: number): Family | undefined => {
+    const known = state.families.get(id);
+    if (known === undefined && id >= state.nextFamilyId) {
+      throw corruption(`Cannot replay the log: an entry names the unknown column family ${id}`, {
+        path: files.directory,
+      });
+    }
+    return known === undefined || sequence <= known.flushedSequence ? undefined : families.get(id);
+  };
+  const record = {
+    storeId: manifest.storeId,
+    logs: state.logs,
+    logEnds: state.logEnds,
+    cleanClose: state.cleanClose,
+  };
+  const log = yield* replayLog(files, record, !settings.readOnly, (region, offset, segment) => {
+    const entryCount = region.u32[(offset + LogRun.entryCount) >> 2];
+    const firstSequence = region.f64[(offset + LogRun.firstSequence) >> 3];
+    lastSequence = Math.max(lastSequence, firstSequence + entryCount - 1);
+    applier.apply(region, offset, segment, familyOf);
+  });
+  return { families, log, lastSequence };
+}
+
+/**
+ * Settles what recovery found: everything replayed is on stable storage, what lay behind the end never comes back,
+ * files that no edit names are gone.
+ */
+export function* settle(files: Files, manifest: Manifest, log: Replayed): Task<void> {
+  if (manifest.state.cleanClose === undefined) {
+    for (const { file } of log.segments) yield* files.sync(file);
+  }
+  const { segment, offset } = log.position;
+  manifest.amendFirstEdit({
+    removedLogs: log.dropped.map(({ number }) => number),
+    logEnds: segment === 0 ? [] : [{ segment, offset }],
+  });
+  for (const { file } of log.dropped) yield* files.close(file);
+  yield* removeOrphans(files, manifest);
+}
+
+function* openFamilies(
+  files: Files,
+  manifest: Manifest,
+  settings: StoreSettings,
+  context: Region,
+): Task<Families> {
+  const families = new Families();
+  for (const { id, name, tables } of manifest.state.families.values()) {
+    const opened: Table[] = [];
+    for (const record of tables) opened.push(yield* openTable(files, record));
+    const tuning = settings.columnFamilies.get(name) ?? settings.familyDefaults;
+    families.add(new Family(id, name, tuning, opened, context));
+  }
+  return families;
+}
+
+/** Removes what a crash left: files of ours that the manifest does not name. */
+function* removeOrphans(files: Files, manifest: Manifest): Task<void> {
+  const { state } = manifest;
+  const tables = new Set<number>();
+  for (const family of state.families.values()) {
+    for (const { number } of family.tables) tables.add(number);
+  }
+  const logs = new Set(state.logs);
+  for (const { kind, number } of yield* files.list()) {
+    state.nextFileNumber = Math.max(state.nextFileNumber, number + 1);
+    const isOrphan = (kind === FileKind.table && !tables.has(number)) ||
+      (kind === FileKind.log && !logs.has(number)) ||
+      (kind === FileKind.manifest && number !== manifest.number) ||
+      kind === FileKind.temporary;
+    if (isOrphan) yield* files.unlink({ kind, number });
+  }
+}

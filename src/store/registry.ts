@@ -1,0 +1,150 @@
+/**
+ * The stores that this Worker has open, by native handle. A second open of the same directory, however it is spelled, attaches to
+ * the running store; the last close closes it.
+ */
+import { VarveError } from "../base/errors.ts";
+import type { StoreId } from "../format/manifest_file.ts";
+import { Signal } from "../native/signal.ts";
+import { openDirectory } from "../native/store_handle.ts";
+import { runTask, runTaskSync } from "../native/task.ts";
+import { openStore } from "./open.ts";
+import type { StoreSettings } from "./settings.ts";
+import { Foundation, type Store } from "./store.ts";
+
+/** Where a store lives: a disk of the library, and a path on it. */
+export interface StoreLocation {
+  readonly disk: number;
+  readonly stepped: boolean;
+  readonly path: string;
+  readonly storeId: StoreId;
+}
+
+interface Entry {
+  readonly foundation: Foundation;
+  /** Set when opening ended, one way or the other. */
+  readonly opened: Signal;
+  /** Set when the store is gone. */
+  readonly gone: Signal;
+  store: Store | undefined;
+  handleCount: number;
+  closing: boolean;
+}
+
+const entries = new Map<number, Entry>();
+
+/** Opens a store or attaches to it. Every success is to be matched by one `detach`. */
+export async function attach(location: StoreLocation, settings: StoreSettings): Promise<Store> {
+  for (;;) {
+    const { entry, isNew } = find(location, settings);
+    const { jobs } = entry.foundation;
+    if (isNew) {
+      return opened(entry, await runTask(jobs, opening(entry, location, settings)));
+    }
+    if (!entry.closing && entry.store !== undefined) return attached(entry, settings);
+    jobs.hold();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    (entry.closing ? entry.gone : entry.opened).whenSet(resolve);
+    await promise.finally(() => jobs.unhold());
+  }
+}
+
+/** The same, blocking this thread. */
+export function attachSync(location: StoreLocation, settings: StoreSettings): Store {
+  for (;;) {
+    const { entry, isNew } = find(location, settings);
+    const { jobs } = entry.foundation;
+    if (isNew) return opened(entry, runTaskSync(jobs, opening(entry, location, settings)));
+    if (!entry.closing && entry.store !== undefined) return attached(entry, settings);
+    const awaited = entry.closing ? entry.gone : entry.opened;
+    jobs.drive(() => awaited.ready);
+  }
+}
+
+/** Gives one handle back; the last one closes the store. */
+export async function detach(store: Store): Promise<void> {
+  const entry = leave(store);
+  if (entry === undefined) return;
+  await runTask(store.jobs, store.close()).finally(() => forget(entry));
+}
+
+export function detachSync(store: Store): void {
+  const entry = leave(store);
+  if (entry === undefined) return;
+  try {
+    runTaskSync(store.jobs, store.close());
+  } finally {
+    forget(entry);
+  }
+}
+
+function find(
+  { disk, stepped, path }: StoreLocation,
+  settings: StoreSettings,
+): { entry: Entry; isNew: boolean } {
+  const { createIfMissing, readOnly, ioThreads } = settings;
+  const directory = openDirectory(disk, path, createIfMissing, readOnly, ioThreads);
+  if (directory.attached) {
+    const entry = entries.get(directory.handle);
+    if (entry !== undefined) return { entry, isNew: false };
+    throw new VarveError(
+      "ERR_UNSUPPORTED",
+      `Cannot open '${path}': another Worker of this process has it open, and sharing is not there yet`,
+      { path },
+    );
+  }
+  const entry: Entry = {
+    foundation: new Foundation(directory.handle, path, stepped),
+    opened: new Signal(),
+    gone: new Signal(),
+    store: undefined,
+    handleCount: 0,
+    closing: false,
+  };
+  entries.set(directory.handle, entry);
+  return { entry, isNew: true };
+}
+
+function* opening(entry: Entry, { storeId }: StoreLocation, settings: StoreSettings) {
+  try {
+    return yield* openStore(entry.foundation, settings, storeId);
+  } catch (error) {
+    entries.delete(entry.foundation.handle);
+    entry.opened.set();
+    throw error;
+  }
+}
+
+function opened(entry: Entry, store: Store): Store {
+  entry.store = store;
+  entry.handleCount = 1;
+  entry.opened.set();
+  return store;
+}
+
+function attached(entry: Entry, { readOnly, errorIfExists }: StoreSettings): Store {
+  const store = entry.store!;
+  const { path } = store;
+  if (errorIfExists) {
+    throw new VarveError("ERR_EXISTS", `Cannot create '${path}': there is a store`, { path });
+  }
+  if (store.readOnly && !readOnly) {
+    throw new VarveError("ERR_READ_ONLY", `Cannot open '${path}' for writing: it runs read-only`, {
+      path,
+    });
+  }
+  entry.handleCount++;
+  return store;
+}
+
+/** Takes one handle off; returns the entry if it was the last. */
+function leave(store: Store): Entry | undefined {
+  const entry = entries.get(store.foundation.handle)!;
+  if (--entry.handleCount > 0) return undefined;
+  entry.closing = true;
+  return entry;
+}
+
+function forget(entry: Entry): void {
+  entries.delete(entry.foundation.handle);
+  entry.gone.set();
+}

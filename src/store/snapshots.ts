@@ -1,0 +1,20 @@
+/** The sequence numbers that snapshots hold on to: versions they can see are kept by flushes and compactions. */
+export class Snapshots {
+  /** Sequence number → how many snapshots hold it. */
+  readonly #held = new Map<number, number>();
+
+  hold(sequence: number): void {
+    this.#held.set(sequence, (this.#held.get(sequence) ?? 0) + 1);
+  }
+
+  release(sequence: number): void {
+    const count = this.#held.get(sequence)! - 1;
+    if (count === 0) this.#held.delete(sequence);
+    else this.#held.set(sequence, count);
+  }
+
+  /** Ascending. */
+  sequences(): number[] {
+    return [...this.#held.keys()].sort((a, b) => a - b);
+  }
+}

@@ -1,0 +1,256 @@
+/**
+ * One open store: what all its handles in this process share. It ties the mechanisms together and decides nothing itself:
+ * families and versions in `tree`, group commit in `commit`, segments in `log`, background flushes in `flusher.ts`.
+ */
+import { VarveError } from "../base/errors.ts";
+import { Pipeline } from "../commit/pipeline.ts";
+import { Visibility } from "../commit/visibility.ts";
+import { Health } from "../log/health.ts";
+import { Log } from "../log/log.ts";
+import { Files } from "../native/files.ts";
+import { Jobs } from "../native/jobs.ts";
+import { CONTEXT_BYTES, FileKind } from "../native/layout.gen.ts";
+import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
+import { closeDirectory } from "../native/store_handle.ts";
+import { startTask, type Task } from "../native/task.ts";
+import { Family } from "../tree/family.ts";
+import { Manifest } from "../tree/manifest.ts";
+import { verifyTable } from "../tree/tables.ts";
+import { Backpressure } from "./backpressure.ts";
+import { Events } from "./events.ts";
+import type { Families } from "./families.ts";
+import { Flusher } from "./flusher.ts";
+import type { Recovered } from "./recovery.ts";
+import type { StoreSettings } from "./settings.ts";
+import { Snapshots } from "./snapshots.ts";
+import { SyncTimer } from "./sync_timer.ts";
+
+/** What exists before recovery: the directory, its lock, and the means to reach it. */
+export class Foundation {
+  readonly jobs: Jobs;
+  readonly files: Files;
+  readonly events = new Events();
+  readonly health: Health;
+  /** This Worker's way into native reads. */
+  readonly context: Region;
+
+  constructor(readonly handle: number, readonly path: string, stepped: boolean) {
+    this.jobs = new Jobs(handle, stepped);
+    this.files = new Files(this.jobs, path);
+    this.health = new Health(this.jobs.shared, (error) => this.events.emit("error", error));
+    this.context = reserveRegion(CONTEXT_BYTES);
+  }
+
+  /** Gives everything back. The native side ends its threads and lets go of the lock. */
+  release(): void {
+    closeDirectory(this.handle);
+    releaseRegion(this.context.id);
+  }
+}
+
+export class Store {
+  readonly path: string;
+  readonly jobs: Jobs;
+  readonly files: Files;
+  readonly events: Events;
+  readonly health: Health;
+  readonly context: Region;
+  readonly families: Families;
+  readonly snapshots = new Snapshots();
+  readonly visibility: Visibility;
+  readonly log: Log;
+  readonly pipeline: Pipeline;
+  readonly backpressure: Backpressure;
+  readonly flusher: Flusher;
+  readonly #syncTimer: SyncTimer;
+  #closed = false;
+
+  constructor(
+    readonly foundation: Foundation,
+    readonly manifest: Manifest,
+    readonly settings: StoreSettings,
+    recovered: Recovered,
+  ) {
+    const { path, jobs, files, events, health, context } = foundation;
+    this.path = path;
+    this.jobs = jobs;
+    this.files = files;
+    this.events = events;
+    this.health = health;
+    this.context = context;
+    this.families = recovered.families;
+    this.visibility = new Visibility(jobs.shared);
+    this.visibility.restore(recovered.lastSequence);
+    this.log = new Log(
+      jobs,
+      files,
+      manifest.storeId,
+      { segmentBytes: settings.walSegmentSize, direct: settings.directIo !== false },
+      recovered.log,
+      recovered.log.segments,
+    );
+    this.backpressure = new Backpressure(
+      this.families,
+      manifest,
+      this.log,
+      events,
+      settings.totalWriteBufferSize,
+    );
+    this.pipeline = new Pipeline(
+      jobs,
+      this.log,
+      health,
+      this.visibility,
+      this.backpressure,
+      context,
+    );
+    this.flusher = new Flusher(
+      files,
+      manifest,
+      this.families,
+      this.pipeline,
+      this.snapshots,
+      events,
+      context,
+    );
+    this.backpressure.flusher = this.flusher;
+    this.backpressure.pipeline = this.pipeline;
+    this.#syncTimer = new SyncTimer(this.pipeline, this.log, settings.syncInterval);
+  }
+
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
+  get readOnly(): boolean {
+    return this.settings.readOnly;
+  }
+
+  requireWritable(attempt: string): void {
+    if (this.readOnly) {
+      throw new VarveError("ERR_READ_ONLY", `Cannot ${attempt}: the store is read-only`, {
+        path: this.path,
+      });
+    }
+  }
+
+  /** The family of this name, made durably if it is missing. */
+  *openFamily(name: string): Task<Family> {
+    const found = this.families.named(name);
+    if (found !== undefined) return found;
+    this.requireWritable(`create column family '${name}'`);
+    yield* this.manifest.append(() => {
+      // Somebody else's call may have made it while this one waited its turn.
+      if (this.families.named(name) !== undefined) return undefined;
+      const id = this.manifest.state.nextFamilyId;
+      const tuning = this.settings.columnFamilies.get(name) ?? this.settings.familyDefaults;
+      this.#created.set(name, new Family(id, name, tuning, [], this.context));
+      return { createdFamilies: [{ id, name }], nextFamilyId: id + 1 };
+    });
+    const made = this.#created.get(name);
+    if (made !== undefined) {
+      this.#created.delete(name);
+      this.families.add(made);
+    }
+    return this.families.named(name)!;
+  }
+
+  /** Families whose record is being made durable. */
+  readonly #created = new Map<string, Family>();
+
+  /** Drops a family durably. Later calls on it fail; its tables are removed. */
+  *dropFamily(family: Family): Task<void> {
+    this.requireWritable(`drop column family '${family.name}'`);
+    let dropped = false;
+    yield* this.manifest.append(() => {
+      if (family.dropped) return undefined;
+      family.dropped = dropped = true;
+      return { droppedFamilies: [family.id] };
+    });
+    if (!dropped) return;
+    this.families.remove(family);
+    const running = this.flusher.running;
+    if (running !== undefined) yield running;
+    const tables = family.version.tables;
+    family.release();
+    family.wake();
+    for (const { record } of tables) {
+      yield* this.events.reporting(
+        this.files.unlink({ kind: FileKind.table, number: record.number }),
+      );
+    }
+  }
+
+  /** Memtables to tables: everything that was written before the call. */
+  *flush(families: Iterable<Family> = this.families.all()): Task<void> {
+    this.requireWritable("flush");
+    this.health.requireSound("flush");
+    const barrier = this.pipeline.requestBarrier(false);
+    yield barrier.settled;
+    if (barrier.error !== undefined) throw barrier.error;
+    const all = [...families];
+    for (const family of all) if (family.active.entryCount > 0) family.rotate();
+    yield* this.flusher.flushAll(all);
+  }
+
+  /** Checks every checksum of every live file. */
+  *verify(): Task<void> {
+    for (const family of [...this.families.all()]) {
+      for (const table of family.version.tables) {
+        yield* verifyTable(this.files, table);
+      }
+    }
+  }
+
+  /** Starts something that nobody awaits; its failure is an event. */
+  background(task: Task<void>): void {
+    startTask(this.jobs, this.events.reporting(task), (error) => {
+      if (error !== undefined) throw error;
+    });
+  }
+
+  /**
+   * Ends the store: pending writes end, volatile ones are flushed, the log is synced if it owes a sync, and the clean close
+   * goes on record. Nothing else is owed.
+   */
+  *close(): Task<void> {
+    this.#closed = true;
+    this.#syncTimer.stop();
+    try {
+      if (!this.readOnly) yield* this.#settleWrites();
+    } finally {
+      yield* this.#release();
+    }
+  }
+
+  *#settleWrites(): Task<void> {
+    const barrier = this.pipeline.requestBarrier(!this.log.isSynced);
+    yield barrier.settled;
+    if (this.health.failure === undefined) {
+      const unflushed = [...this.families.all()].filter((family) => family.hasVolatile);
+      for (const family of unflushed) if (family.active.entryCount > 0) family.rotate();
+      yield* this.flusher.flushAll(unflushed);
+    }
+    yield* this.flusher.stop();
+    while (this.backpressure.makingSegment !== undefined) yield this.backpressure.makingSegment;
+    if (this.health.failure === undefined) yield* this.#recordCleanClose();
+  }
+
+  *#recordCleanClose(): Task<void> {
+    const wasClean = this.manifest.state.cleanClose !== undefined;
+    if (wasClean && !this.manifest.isChanged) return;
+    yield* this.manifest.append(() => ({
+      lastSequence: this.visibility.lastGiven,
+      cleanClose: this.log.position,
+    }));
+  }
+
+  *#release(): Task<void> {
+    for (const family of this.families.all()) family.release();
+    for (const { file } of this.log.all()) yield* this.files.close(file);
+    yield* this.manifest.close();
+    this.pipeline.pool.drain();
+    this.foundation.release();
+  }
+}
+

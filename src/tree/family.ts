@@ -1,0 +1,113 @@
+/**
+ * A column family's live state: its active memtable, the frozen ones on their way to tables, and its version.
+ *
+ * Rotation keeps three promises: a full memtable is in the frozen list before the new one is active, so that no key is ever in
+ * neither; whoever wants to rotate looks whether it is still needed; bytes and entries are what the memtables' own headers
+ * say, so they cannot disagree.
+ */
+import { Memtable } from "../memtable/memtable.ts";
+import type { Region } from "../native/region.ts";
+import { Signal } from "../native/signal.ts";
+import { releaseTable, type Table, Version } from "./version.ts";
+
+export interface FamilyTuning {
+  writeBufferSize: number;
+  maxWriteBuffers: number;
+  blockSize: number;
+  filterBitsPerKey: number;
+}
+
+export class Family {
+  active: Memtable;
+  /** Oldest first. */
+  readonly frozen: Memtable[] = [];
+  version: Version;
+  dropped = false;
+  #flushed = new Signal();
+
+  constructor(
+    readonly id: number,
+    readonly name: string,
+    readonly tuning: FamilyTuning,
+    tables: readonly Table[],
+    context: Region,
+  ) {
+    this.active = Memtable.create(id, tuning.writeBufferSize, 0, 0);
+    this.version = Version.create(tables, context);
+  }
+
+  /** Bytes of all memtables, indexes included. */
+  get memtableBytes(): number {
+    let bytes = this.active.bytes;
+    for (const memtable of this.frozen) bytes += memtable.bytes;
+    return bytes;
+  }
+
+  get hasVolatile(): boolean {
+    return [this.active, ...this.frozen].some((memtable) => memtable.volatileCount > 0);
+  }
+
+  /** Whether another rotation would pass the limit on memtables. */
+  get isFull(): boolean {
+    return this.frozen.length >= Math.max(1, this.tuning.maxWriteBuffers - 1);
+  }
+
+  /** The oldest log segment that one of the memtables needs, or `Infinity`. */
+  get firstSegment(): number {
+    let first = Infinity;
+    for (const { firstSegment } of [...this.frozen, this.active]) {
+      if (firstSegment !== 0) first = Math.min(first, firstSegment);
+    }
+    return first;
+  }
+
+  /** The memtable that takes an entry of this size, rotating if the active one is full. */
+  memtableFor(keyBytes: number, valueBytes: number): Memtable {
+    if (!this.active.fits(keyBytes, valueBytes)) this.rotate(keyBytes, valueBytes);
+    return this.active;
+  }
+
+  /**
+   * Freezes the active memtable, if it holds anything, and begins one with room for an entry of this size.
+   * REQUIRES: the pipeline's claim, so that two rotations at once are one after the other.
+   */
+  rotate(keyBytes = 0, valueBytes = 0): void {
+    const full = this.active;
+    if (full.entryCount > 0) this.frozen.push(full);
+    this.active = Memtable.create(this.id, this.tuning.writeBufferSize, keyBytes, valueBytes);
+    if (full.entryCount === 0) full.release();
+  }
+
+  /** Puts a flushed memtable's table in its place. The version changes first, so no key is ever in neither. */
+  install(memtable: Memtable, table: Table | undefined, context: Region): void {
+    if (table !== undefined) this.#replaceVersion([table, ...this.version.tables], context);
+    this.frozen.splice(this.frozen.indexOf(memtable), 1);
+    memtable.release();
+    this.wake();
+  }
+
+  /** Set at the next install, drop or failed flush. */
+  get changed(): Signal {
+    return this.#flushed;
+  }
+
+  wake(): void {
+    const changed = this.#flushed;
+    this.#flushed = new Signal();
+    changed.set();
+  }
+
+  /** Lets go of everything that lies in memory. The family takes no further call. */
+  release(): void {
+    for (const memtable of this.frozen.splice(0)) memtable.release();
+    this.active.release();
+    this.version.release();
+    for (const table of this.version.tables) releaseTable(table);
+  }
+
+  #replaceVersion(tables: readonly Table[], context: Region): void {
+    const old = this.version;
+    this.version = Version.create(tables, context);
+    old.release();
+  }
+}

@@ -1,0 +1,247 @@
+/**
+ * The manifest on disk: the one place that says which files are the store. An edit is written, synced and only then
+ * applied; edits queue. A failed write or sync is final and poisons the store; space is reserved first, so that a
+ * full disk is found before anything is written.
+ */
+import { corruption } from "../base/errors.ts";
+import { encodeEdit, decodeEdit, type ManifestEdit } from "../format/manifest_edit.ts";
+import {
+  checksumOfRecord,
+  decodeManifest,
+  decodePointer,
+  encodeManifestHeader,
+  encodeManifestRecord,
+  encodePointer,
+  type StoreId,
+} from "../format/manifest_file.ts";
+import type { Health } from "../log/health.ts";
+import type { FileName, Files, OpenFile } from "../native/files.ts";
+import { FileFlag, FileKind } from "../native/layout.gen.ts";
+import { releaseRegion, reserveRegion } from "../native/region.ts";
+import type { Task } from "../native/task.ts";
+import { TaskLock } from "../native/task_lock.ts";
+import { ManifestState } from "./manifest_state.ts";
+
+export const CURRENT: FileName = { kind: FileKind.current, number: 0 };
+
+/** Space is reserved in steps of this. */
+const RESERVE_BYTES = 64 * 1024;
+/** A manifest is begun anew when it is this large, and four times what its state takes. */
+const ROLLOVER_BYTES = 1 << 20;
+const ROLLOVER_FACTOR = 4;
+const POINTER_BYTES_MAX = 64;
+/** Larger than any manifest that a rollover lets grow; a file beyond it is not read into memory. */
+const MANIFEST_BYTES_MAX = 1 << 30;
+
+interface Position {
+  file: OpenFile;
+  end: number;
+  chain: number;
+  reserved: number;
+  /** Bytes of the first record: what the state took when the file was begun. */
+  base: number;
+}
+
+export class Manifest {
+  readonly #lock = new TaskLock();
+  #amendment: ManifestEdit = {};
+  #changed = false;
+
+  private constructor(
+    readonly state: ManifestState,
+    readonly storeId: StoreId,
+    readonly files: Files,
+    readonly health: Health,
+    private position: Position,
+  ) {}
+
+  /**
+   * Makes the manifest and pointer of a new store. Both are whole and synced under temporary names before either
+   * gets its own, so a store without a pointer is either unfinished (a temporary is there) or damaged.
+   */
+  static *create(files: Files, health: Health, storeId: StoreId): Task<Manifest> {
+    const state = new ManifestState();
+    state.apply(
+      { createdFamilies: [{ id: 0, name: "default" }], nextFamilyId: 1, nextFileNumber: 4 },
+      files.directory,
+      0,
+    );
+    const content: FileName = { kind: FileKind.temporary, number: 2 };
+    const pointer: FileName = { kind: FileKind.temporary, number: 3 };
+    const name: FileName = { kind: FileKind.manifest, number: 1 };
+    const position = yield* begin(files, content, name.number, storeId, state);
+    yield* writeWhole(files, pointer, encodePointer(name.number));
+    yield* files.syncDirectory();
+    yield* files.rename(content, name);
+    yield* files.rename(pointer, CURRENT);
+    yield* files.syncDirectory();
+    position.file = { ...position.file, ...name };
+    return new Manifest(state, storeId, files, health, position);
+  }
+
+  /** Reads the manifest that the pointer names. `writable`: later edits will be appended. */
+  static *open(files: Files, health: Health, writable: boolean): Task<Manifest> {
+    const pointer = yield* readWhole(files, CURRENT, POINTER_BYTES_MAX);
+    const number = decodePointer(pointer, files.path(CURRENT));
+    const name: FileName = { kind: FileKind.manifest, number };
+    const path = files.path(name);
+    const bytes = yield* readWhole(files, name, MANIFEST_BYTES_MAX);
+    const content = decodeManifest(bytes, path);
+    if (content.header.number !== number) {
+      throw corruption(`Cannot read '${path}': it is manifest ${content.header.number}`, {
+        path,
+        offset: 16,
+      });
+    }
+    const state = new ManifestState();
+    for (const { offset, payload } of content.records) {
+      state.apply(decodeEdit(payload, path, offset), path, offset);
+    }
+    const file = yield* files.open(name, writable ? 0 : FileFlag.readOnly);
+    const { end, chain, torn } = content;
+    // Behind a torn append nothing is appended: the next edit begins a new manifest.
+    const base = torn ? 0 : content.records[0].payload.length;
+    const position = { file, end, chain, reserved: torn ? 0 : end, base };
+    return new Manifest(state, content.header.storeId, files, health, position);
+  }
+
+  /**
+   * Makes an edit durable and applies it. It is made when its turn has come, from the state as it is then; `undefined`: none.
+   * A full disk is `ERR_NO_SPACE`, and nothing happened.
+   */
+  append(make: () => ManifestEdit | undefined): Task<void> {
+    return this.#lock.run(() => this.#append(make));
+  }
+
+  /** What recovery found goes out with the first edit. */
+  amendFirstEdit(edit: ManifestEdit): void {
+    this.#amendment = edit;
+  }
+
+  /** The number of the file that is being appended to. */
+  get number(): number {
+    return this.position.file.number;
+  }
+
+  /** Whether an edit was written since this manifest was opened. */
+  get isChanged(): boolean {
+    return this.#changed;
+  }
+
+  *close(): Task<void> {
+    yield* this.files.close(this.position.file);
+  }
+
+  takeFileNumber(): number {
+    return this.state.nextFileNumber++;
+  }
+
+  *#append(make: () => ManifestEdit | undefined): Task<void> {
+    this.health.requireSound("change the manifest");
+    const edit = make();
+    if (edit === undefined) return;
+    const at = this.position;
+    const torn = at.reserved === 0;
+    if (torn || (at.end > ROLLOVER_BYTES && at.end > ROLLOVER_FACTOR * at.base)) {
+      yield* this.#rollOver();
+    }
+    const position = this.position;
+    const full: ManifestEdit = {
+      ...edit,
+      removedLogs: [...this.#amendment.removedLogs ?? [], ...edit.removedLogs ?? []],
+      logEnds: [...this.#amendment.logEnds ?? [], ...edit.logEnds ?? []],
+      nextFileNumber: this.state.nextFileNumber,
+    };
+    const record = encodeManifestRecord(encodeEdit(full), position.chain);
+    const end = position.end + record.length;
+    if (end > position.reserved) {
+      const bytes = Math.ceil(record.length / RESERVE_BYTES) * RESERVE_BYTES;
+      yield* this.files.allocate(position.file, position.end, bytes, false);
+      position.reserved = position.end + bytes;
+    }
+    yield* this.health.guard(writeAndSync(this.files, position.file, record, position.end));
+    this.#amendment = {};
+    this.#changed = true;
+    position.end = end;
+    position.chain = checksumOfRecord(record);
+    this.state.apply(full, this.files.path(position.file), position.end);
+  }
+
+  /** Begins a new manifest with the present state, and points to it. */
+  *#rollOver(): Task<void> {
+    const old = this.position.file;
+    const name: FileName = { kind: FileKind.manifest, number: this.takeFileNumber() };
+    const pointer: FileName = { kind: FileKind.temporary, number: this.takeFileNumber() };
+    const position = yield* begin(this.files, name, name.number, this.storeId, this.state);
+    yield* writeWhole(this.files, pointer, encodePointer(name.number));
+    yield* this.files.syncDirectory();
+    // From the rename on, which manifest a crash leaves is open: a failure is final.
+    yield* this.health.guard(this.#point(pointer));
+    this.position = position;
+    yield* this.files.close(old);
+    yield* this.files.unlink(old);
+  }
+
+  *#point(pointer: FileName): Task<void> {
+    yield* this.files.rename(pointer, CURRENT);
+    yield* this.files.syncDirectory();
+  }
+}
+
+/** A new manifest file that holds one record: the state. Synced; its name is not. */
+function* begin(
+  files: Files,
+  name: FileName,
+  number: number,
+  storeId: StoreId,
+  state: ManifestState,
+): Task<Position> {
+  const header = encodeManifestHeader(number, storeId);
+  const snapshot = encodeEdit(state.snapshot());
+  const record = encodeManifestRecord(snapshot, checksumOfRecord(header));
+  const bytes = new Uint8Array(header.length + record.length);
+  bytes.set(header);
+  bytes.set(record, header.length);
+  const file = yield* files.open(name, FileFlag.create);
+  const reserved = Math.ceil(bytes.length / RESERVE_BYTES) * RESERVE_BYTES;
+  yield* files.allocate(file, 0, reserved, false);
+  yield* writeAndSync(files, file, bytes, 0);
+  const chain = checksumOfRecord(record);
+  return { file, end: bytes.length, chain, reserved, base: snapshot.length };
+}
+
+function* writeAndSync(files: Files, file: OpenFile, bytes: Uint8Array, offset: number): Task<void> {
+  const region = reserveRegion(bytes.length);
+  try {
+    region.u8.set(bytes);
+    yield* files.write(file, region, offset, bytes.length);
+    yield* files.sync(file);
+  } finally {
+    releaseRegion(region.id);
+  }
+}
+
+/** A new, synced file with this content. */
+function* writeWhole(files: Files, name: FileName, content: Uint8Array): Task<void> {
+  const file = yield* files.open(name, FileFlag.create);
+  yield* writeAndSync(files, file, content, 0);
+  yield* files.close(file);
+}
+
+/** A file's content; one larger than `bytesMax` is damaged. */
+function* readWhole(files: Files, name: FileName, bytesMax: number): Task<Uint8Array> {
+  const file = yield* files.open(name, FileFlag.readOnly);
+  const bytes = yield* files.size(file);
+  if (bytes > bytesMax) {
+    const path = files.path(name);
+    throw corruption(`Cannot read '${path}': it has ${bytes} bytes`, { path, offset: bytesMax });
+  }
+  const region = reserveRegion(Math.max(bytes, 1));
+  try {
+    const read = yield* files.read(file, region, 0, bytes);
+    return region.u8.slice(0, read);
+  } finally {
+    releaseRegion(region.id);
+    yield* files.close(file);
+  }
+}

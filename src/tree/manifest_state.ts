@@ -1,0 +1,87 @@
+/**
+ * What a store consists of, as its manifest states it: the sum of all edits. Pure data; nothing here does I/O.
+ * Edits read from disk are checked against the state that they change: an impossible one is damage.
+ */
+import { corruption } from "../base/errors.ts";
+import type { FamilyRecord, LogPosition, ManifestEdit, TableRecord } from "../format/manifest_edit.ts";
+
+export interface FamilyState extends FamilyRecord {
+  /** Every logged entry up to this sequence number is in the tables. */
+  flushedSequence: number;
+  /** Level 0 from newest to oldest, then the levels below. */
+  tables: TableRecord[];
+}
+
+export class ManifestState {
+  readonly families = new Map<number, FamilyState>();
+  /** Live log segments, ascending. */
+  logs: number[] = [];
+  /** Ends that a recovery found. */
+  readonly logEnds = new Map<number, number>();
+  nextFileNumber = 1;
+  nextFamilyId = 0;
+  lastSequence = 0;
+  cleanClose: LogPosition | undefined;
+
+  /** Applies an edit; `path` and `offset` say where it was read. */
+  apply(edit: ManifestEdit, path: string, offset: number): void {
+    const impossible = (what: string) =>
+      corruption(`Cannot read '${path}': the edit at offset ${offset} ${what}`, { path, offset });
+    const family = (id: number): FamilyState => {
+      const found = this.families.get(id);
+      if (found === undefined) throw impossible(`names the unknown column family ${id}`);
+      return found;
+    };
+    for (const { id, name } of edit.createdFamilies ?? []) {
+      if (this.families.has(id)) throw impossible(`creates column family ${id} again`);
+      this.families.set(id, { id, name, flushedSequence: 0, tables: [] });
+    }
+    for (const id of edit.droppedFamilies ?? []) {
+      family(id);
+      this.families.delete(id);
+    }
+    for (const { family: id, number } of edit.removedTables ?? []) {
+      const state = family(id);
+      const kept = state.tables.filter((table) => table.number !== number);
+      if (kept.length === state.tables.length) throw impossible(`removes the unknown table ${number}`);
+      state.tables = kept;
+    }
+    for (const table of edit.addedTables ?? []) family(table.family).tables.unshift(table);
+    for (const { family: id, sequence } of edit.flushed ?? []) {
+      const state = family(id);
+      state.flushedSequence = Math.max(state.flushedSequence, sequence);
+    }
+    this.#applyLogs(edit);
+    this.nextFileNumber = Math.max(this.nextFileNumber, edit.nextFileNumber ?? 0);
+    this.nextFamilyId = Math.max(this.nextFamilyId, edit.nextFamilyId ?? 0);
+    this.lastSequence = Math.max(this.lastSequence, edit.lastSequence ?? 0);
+    this.cleanClose = edit.cleanClose;
+  }
+
+  /** One edit that makes this state from nothing: the first record of a new manifest. */
+  snapshot(): ManifestEdit {
+    const families = [...this.families.values()];
+    return {
+      createdFamilies: families.map(({ id, name }) => ({ id, name })),
+      // Tables are applied one by one to the front: the newest must come last.
+      addedTables: families.flatMap(({ tables }) => tables.toReversed()),
+      flushed: families.filter(({ flushedSequence }) => flushedSequence > 0)
+        .map(({ id, flushedSequence }) => ({ family: id, sequence: flushedSequence })),
+      addedLogs: this.logs,
+      logEnds: [...this.logEnds].map(([segment, offset]) => ({ segment, offset })),
+      nextFileNumber: this.nextFileNumber,
+      nextFamilyId: this.nextFamilyId,
+      lastSequence: this.lastSequence,
+      cleanClose: this.cleanClose,
+    };
+  }
+
+  #applyLogs(edit: ManifestEdit): void {
+    for (const { segment, offset } of edit.logEnds ?? []) this.logEnds.set(segment, offset);
+    const removed = new Set(edit.removedLogs);
+    for (const segment of removed) this.logEnds.delete(segment);
+    this.logs = [...this.logs, ...edit.addedLogs ?? []]
+      .filter((segment) => !removed.has(segment))
+      .sort((a, b) => a - b);
+  }
+}

@@ -1,0 +1,185 @@
+//! Cursors: visible rows of a key range, at a sequence number, in pages. A cursor pins the version and the memtables
+//! that it reads; `close` lets go of them. It is used by one thread at a time, by different ones over time; a
+//! second thread in a fill is refused (`Code.invalid`), a closed handle finds nothing (`Code.closed`).
+//!
+//! A fill that fails has no rows and leaves the cursor where it was, so that a job can repeat it where waiting is
+//! allowed. A fill that fails behind some rows returns those; the next one meets the failure again.
+
+const std = @import("std");
+const abi = @import("abi.zig");
+const fault = @import("fault.zig");
+const handle_table = @import("handle_table.zig");
+const internal_key = @import("internal_key.zig");
+const merge_iterator = @import("merge_iterator.zig");
+const region = @import("region.zig");
+const skip_list = @import("skip_list.zig");
+const table_set = @import("table_set.zig");
+const Access = @import("table_reader.zig").Access;
+const Fault = fault.Fault;
+const Memtable = @import("memtable_reader.zig").Memtable;
+const RangeWalk = @import("range_walk.zig").RangeWalk;
+const RowPage = @import("row_page.zig").RowPage;
+const Table = @import("table_reader.zig").Table;
+
+const gpa = std.heap.c_allocator;
+
+/// Answer only from memory, else `Code.would_block`.
+pub const flag_cached: u32 = 1;
+/// More entries than this are not brought into order on a thread that must not wait (they take some 5 ms).
+const unindexed_max = 20_000;
+
+var cursors: handle_table.HandleTable(Cursor) = .{};
+
+/// Reads the `CursorRequest` in the context. A handle, or a Code.
+pub fn open(context: region.Id) i32 {
+    var failure: Fault = .{};
+    const cursor = Cursor.create(context, &failure) catch return failure.code;
+    return cursors.open(cursor) orelse {
+        cursor.destroy();
+        return abi.Code.exhausted.int();
+    };
+}
+
+/// The region of the page that has the rows, good until the next fill or the close; negative: errno or Code.
+pub fn fill(handle: i32, row_count_max: u32, byte_count_max: u32, flags: u32) i32 {
+    var failure: Fault = .{};
+    const access: Access = if (flags & flag_cached != 0) .cached else .disk;
+    return fillAs(handle, row_count_max, byte_count_max, access, &failure) catch failure.code;
+}
+
+/// The cursor_fill job: the same, on a thread that may wait.
+pub fn run(job: *const abi.CursorJob, failure: *Fault) fault.Error!i32 {
+    return fillAs(job.cursor, job.row_count_max, job.byte_count_max, .disk, failure);
+}
+
+pub fn close(handle: i32) i32 {
+    return if (cursors.close(handle)) 0 else abi.Code.closed.int();
+}
+
+fn fillAs(handle: i32, row_count_max: u32, byte_count_max: u32, access: Access, failure: *Fault) fault.Error!i32 {
+    const cursor = cursors.acquire(handle) orelse return failure.fail(.closed);
+    defer cursors.release(handle);
+    if (cursor.busy.swap(true, .acquire)) return failure.fail(.invalid);
+    defer cursor.busy.store(false, .release);
+    return cursor.fill(row_count_max, byte_count_max, access, failure);
+}
+
+const Cursor = struct {
+    /// Zero: none.
+    version: i32 = 0,
+    memtables: std.ArrayList(Memtable) = .empty,
+    sources: std.ArrayList(merge_iterator.Source) = .empty,
+    /// The lower bound, then the upper one.
+    bounds: []u8,
+    walk: RangeWalk,
+    /// Every entry that `walk.sequence` may see is in its memtable's index.
+    indexed: bool = false,
+    page: RowPage = .{},
+    busy: std.atomic.Value(bool) = .init(false),
+
+    fn create(context: region.Id, failure: *Fault) fault.Error!*Cursor {
+        const memory = region.slice(context) orelse return failure.fail(.closed);
+        if (memory.len < abi.context_bytes) return failure.fail(.invalid);
+        const request: *const abi.CursorRequest = @ptrCast(@alignCast(memory.ptr + abi.cursor_request_offset));
+        const highest: f64 = @floatFromInt(internal_key.sequence_max);
+        if (!(request.sequence >= 0 and request.sequence <= highest)) return failure.fail(.invalid);
+        if (request.memtable_count > abi.cursor_memtables_max) return failure.fail(.invalid);
+        if (request.lower_bytes > abi.key_bytes_max or request.upper_bytes > abi.key_bytes_max) return failure.fail(.invalid);
+
+        const bounds_bytes = request.lower_bytes + request.upper_bytes;
+        const bounds = gpa.dupe(u8, memory[abi.context_key_offset..][0..bounds_bytes]) catch return failure.fail(.no_memory);
+        const self = gpa.create(Cursor) catch {
+            gpa.free(bounds);
+            return failure.fail(.no_memory);
+        };
+        self.* = .{
+            .bounds = bounds,
+            .walk = .{
+                .gpa = gpa,
+                .merge = .{ .sources = &.{}, .heap = &.{} },
+                .sequence = @intFromFloat(request.sequence),
+                .lower = bounds[0..request.lower_bytes],
+                .upper = if (request.has_upper != 0) bounds[request.lower_bytes..] else null,
+                .reverse = request.reverse != 0,
+                .keys_only = request.keys_only != 0,
+            },
+        };
+        errdefer self.destroy();
+        try self.pin(request, failure);
+        self.gatherSources() catch return failure.fail(.no_memory);
+        return self;
+    }
+
+    /// Called when the last user lets go.
+    pub fn destroy(self: *Cursor) void {
+        self.walk.deinit();
+        self.sources.deinit(gpa);
+        for (self.memtables.items) |memtable| _ = memtable.release();
+        self.memtables.deinit(gpa);
+        if (self.version != 0) table_set.versions.release(self.version);
+        self.page.deinit();
+        gpa.free(self.bounds);
+        gpa.destroy(self);
+    }
+
+    fn pin(self: *Cursor, request: *const abi.CursorRequest, failure: *Fault) fault.Error!void {
+        if (request.version != 0) {
+            _ = table_set.versions.acquire(request.version) orelse return failure.fail(.closed);
+            self.version = request.version;
+        }
+        self.memtables.ensureTotalCapacityPrecise(gpa, request.memtable_count) catch return failure.fail(.no_memory);
+        for (request.memtables[0..request.memtable_count]) |id| {
+            const memtable = Memtable.open(id) orelse return failure.fail(.closed);
+            if (!memtable.retain()) return failure.fail(.closed);
+            self.memtables.appendAssumeCapacity(memtable);
+        }
+    }
+
+    /// One source for each memtable, each table of level 0 and each deeper level that may hold keys of the range.
+    fn gatherSources(self: *Cursor) error{OutOfMemory}!void {
+        for (self.memtables.items) |memtable| {
+            try self.sources.append(gpa, .{ .from = .{ .memtable = .{ .memtable = memtable } } });
+        }
+        if (self.version != 0) {
+            const version = table_set.versions.pinned(self.version);
+            for (version.levels, 0..) |level, number| try self.gatherLevel(level, number > 0);
+        }
+        self.walk.merge = try .init(gpa, self.sources.items);
+    }
+
+    fn gatherLevel(self: *Cursor, level: []const *Table, is_sorted: bool) error{OutOfMemory}!void {
+        var start: usize = 0;
+        while (start < level.len) {
+            var end = start;
+            while (end < level.len and self.touches(level[end])) {
+                end += 1;
+                if (!is_sorted) break;
+            }
+            if (end > start) try self.sources.append(gpa, .{ .from = .{ .level = .init(gpa, level[start..end]) } });
+            start = end + @intFromBool(end == start);
+        }
+    }
+
+    fn touches(self: *const Cursor, table: *const Table) bool {
+        if (internal_key.compareKeys(table.properties.largest_key, self.walk.lower) == .lt) return false;
+        const upper = self.walk.upper orelse return true;
+        return internal_key.compareKeys(table.properties.smallest_key, upper) == .lt;
+    }
+
+    fn fill(self: *Cursor, row_count_max: u32, byte_count_max: u32, access: Access, failure: *Fault) fault.Error!i32 {
+        if (row_count_max == 0) return failure.fail(.invalid);
+        if (!self.indexed) try self.bringIntoOrder(access, failure);
+        try self.page.begin(@min(row_count_max, abi.page_row_count_max), byte_count_max, failure);
+        try self.walk.fill(&self.page, access, failure);
+        return self.page.finish(self.walk.state == .finished);
+    }
+
+    /// Once is enough: what comes later has a higher sequence number than the cursor may see.
+    fn bringIntoOrder(self: *Cursor, access: Access, failure: *Fault) fault.Error!void {
+        for (self.memtables.items) |memtable| {
+            if (access == .cached and skip_list.unindexedCount(memtable) > unindexed_max) return failure.fail(.would_block);
+            try skip_list.extend(memtable, access == .disk, failure);
+        }
+        self.indexed = true;
+    }
+};

@@ -1,0 +1,98 @@
+//! Point reads: the newest version of one key in a version's tables that a sequence number may see. Memtables are
+//! TypeScript's; it looks there first. Any thread; a context belongs to the thread that calls.
+
+const std = @import("std");
+const abi = @import("abi.zig");
+const fault = @import("fault.zig");
+const filter = @import("filter.zig");
+const internal_key = @import("internal_key.zig");
+const region = @import("region.zig");
+const table_iterator = @import("table_iterator.zig");
+const table_reader = @import("table_reader.zig");
+const table_set = @import("table_set.zig");
+const Access = table_reader.Access;
+const Fault = fault.Fault;
+const Table = table_reader.Table;
+
+/// Answer only from memory, else `Code.would_block`.
+pub const flag_cached: u32 = 1;
+
+/// The exported call: key in the context, `GetResult` and value out in the same.
+pub fn get(version: i32, context: i32, key_bytes: u32, sequence: f64, flags: u32) i32 {
+    const memory = region.slice(context) orelse return abi.Code.closed.int();
+    if (memory.len < abi.context_bytes or key_bytes > abi.key_bytes_max) return abi.Code.invalid.int();
+    const key = memory[abi.context_key_offset..][0..key_bytes];
+    const result: *abi.GetResult = @ptrCast(memory.ptr);
+    result.* = .{ .entry_type = 0, .value_bytes = 0, .value_region = -1, .reserved = 0 };
+
+    var failure: Fault = .{};
+    const access: Access = if (flags & flag_cached != 0) .cached else .disk;
+    const found = lookup(version, key, sequence, access, &failure) catch return failure.code;
+    const entry = found orelse return 0;
+    defer entry.block.release();
+    if (entry.value.len <= abi.context_value_area_bytes) {
+        @memcpy(memory[abi.context_value_offset..][0..entry.value.len], entry.value);
+    } else {
+        result.value_region = copyOut(entry.value, &failure) catch return failure.code;
+    }
+    result.value_bytes = @intCast(entry.value.len);
+    result.entry_type = internal_key.typeOf(entry.trailer);
+    return 0;
+}
+
+/// The table_get job: the same on a thread that may wait. A value of more than zero bytes goes to a region of its own.
+pub fn run(job: *abi.GetJob, failure: *Fault) fault.Error!i32 {
+    job.entry_type = 0;
+    job.value_region = -1;
+    job.value_bytes = 0;
+    if (job.key_bytes > abi.key_bytes_max) return failure.fail(.invalid);
+    const key = region.part(job.region, 0, job.key_bytes) orelse return failure.fail(.closed);
+    const found = try lookup(job.version, key, job.sequence, .disk, failure) orelse return 0;
+    defer found.block.release();
+    if (found.value.len > 0) job.value_region = try copyOut(found.value, failure);
+    job.value_bytes = @intCast(found.value.len);
+    job.entry_type = internal_key.typeOf(found.trailer);
+    return 0;
+}
+
+fn copyOut(value: []const u8, failure: *Fault) fault.Error!region.Id {
+    const id = region.reserve(value.len) catch |e| return failure.fail(switch (e) {
+        error.OutOfMemory => .no_memory,
+        error.Exhausted => .exhausted,
+    });
+    @memcpy(region.slice(id).?[0..value.len], value);
+    return id;
+}
+
+fn lookup(version: i32, key: []const u8, sequence: f64, access: Access, failure: *Fault) fault.Error!?Table.Found {
+    const highest: f64 = @floatFromInt(internal_key.sequence_max);
+    if (!(sequence >= 0 and sequence <= highest)) return failure.fail(.invalid);
+    const held = table_set.versions.acquire(version) orelse return failure.fail(.closed);
+    defer table_set.versions.release(version);
+    return search(held, key, @intFromFloat(sequence), access, failure);
+}
+
+/// Level 0 newest first, then downwards: the first version found is the newest, for a level holds only what is
+/// older than everything above it.
+fn search(version: *const table_set.Version, key: []const u8, sequence: u64, access: Access, failure: *Fault) fault.Error!?Table.Found {
+    if (version.list.len == 0) return null;
+    const hash = filter.hashKey(key);
+    for (version.levels, 0..) |level, number| {
+        if (number == 0) {
+            for (level) |table| {
+                if (try searchTable(table, key, hash, sequence, access, failure)) |found| return found;
+            }
+        } else {
+            const index = table_iterator.tableFor(level, key);
+            if (index == level.len) continue;
+            if (try searchTable(level[index], key, hash, sequence, access, failure)) |found| return found;
+        }
+    }
+    return null;
+}
+
+fn searchTable(table: *Table, key: []const u8, hash: u64, sequence: u64, access: Access, failure: *Fault) fault.Error!?Table.Found {
+    if (internal_key.compareKeys(key, table.properties.smallest_key) == .lt) return null;
+    if (internal_key.compareKeys(key, table.properties.largest_key) == .gt) return null;
+    return table.find(key, hash, sequence, access, failure);
+}

@@ -1,0 +1,242 @@
+//! An open store, as Zig sees it: a directory on a disk, its lock, the region that all Workers of the process
+//! share, and the runner of its jobs. What is in the store is TypeScript's business.
+//!
+//! A store is named by a handle with a generation. One process opens a directory once, however it is spelled;
+//! other processes are kept out by the lock. Any thread may call.
+
+const std = @import("std");
+const abi = @import("abi.zig");
+const disk = @import("disk.zig");
+const disk_registry = @import("disk_registry.zig");
+const error_detail = @import("error_detail.zig");
+const file_name = @import("file_name.zig");
+const file_table = @import("file_table.zig");
+const locks = @import("locks.zig");
+const pin = @import("pin.zig");
+const region = @import("region.zig");
+const system = @import("system.zig");
+const HandleTable = @import("handle_table.zig").HandleTable;
+const JobRunner = @import("job_runner.zig").JobRunner;
+
+const gpa = std.heap.c_allocator;
+
+pub const Store = struct {
+    disk: disk.Disk,
+    directory: disk.DirectoryHandle,
+    counters: *abi.Counters,
+    shared: *abi.StoreShared,
+    shared_region: region.Id,
+    handle: i32,
+    read_only: bool,
+    disk_id: disk_registry.Id,
+    identity: disk.Identity,
+    lock: disk.FileHandle,
+    runner: JobRunner,
+    next: ?*Store = null,
+
+    /// For the table of handles: the last user is gone, and `close` has ended the rest.
+    pub fn destroy(self: *Store) void {
+        gpa.destroy(self);
+    }
+};
+
+var stores: HandleTable(Store) = .{};
+/// Every open store, and the right to open and close one.
+var first: ?*Store = null;
+var mutex: locks.Mutex = .{};
+
+/// A handle, or errno or Code.
+pub fn open(disk_id: disk_registry.Id, path: []const u8, flags: u32, io_threads: u32) i32 {
+    const known = abi.OpenFlag.create | abi.OpenFlag.read_only;
+    if (flags & ~known != 0 or flags == known) return abi.Code.invalid.int();
+    const on = disk_registry.acquire(disk_id) orelse return abi.Code.closed.int();
+    const result = openOn(on, disk_id, path, flags, io_threads);
+    if (result < 0) disk_registry.release(disk_id);
+    return result;
+}
+
+fn openOn(on: disk.Disk, disk_id: disk_registry.Id, path: []const u8, flags: u32, io_threads: u32) i32 {
+    pin.pinOnce();
+    const opened = on.vtable.directory_open(on.context, path, flags & abi.OpenFlag.create != 0);
+    if (opened < 0) return @intCast(opened);
+    const directory: disk.DirectoryHandle = @intCast(opened);
+    const result = openIn(on, disk_id, directory, flags & abi.OpenFlag.read_only != 0, io_threads);
+    if (result < 0) on.vtable.directory_close(on.context, directory);
+    return result;
+}
+
+fn openIn(
+    on: disk.Disk,
+    disk_id: disk_registry.Id,
+    directory: disk.DirectoryHandle,
+    read_only: bool,
+    io_threads: u32,
+) i32 {
+    const identity = on.vtable.directory_identity(on.context, directory);
+    mutex.lock();
+    defer mutex.unlock();
+    if (findOpen(disk_id, identity)) |found| {
+        error_detail.set("store {d}", .{found.handle});
+        return abi.Code.attached.int();
+    }
+    const lock = on.vtable.lock(on.context, directory, if (read_only) .shared else .exclusive);
+    if (lock < 0) {
+        if (lock == abi.Code.locked.int()) {
+            error_detail.set("process {d}", .{on.vtable.lock_owner(on.context, directory)});
+        }
+        return @intCast(lock);
+    }
+    const result = register(on, disk_id, directory, identity, @intCast(lock), read_only, io_threads);
+    if (result < 0) on.vtable.unlock(on.context, @intCast(lock));
+    return result;
+}
+
+fn register(
+    on: disk.Disk,
+    disk_id: disk_registry.Id,
+    directory: disk.DirectoryHandle,
+    identity: disk.Identity,
+    lock: disk.FileHandle,
+    read_only: bool,
+    io_threads: u32,
+) i32 {
+    const shared_region = region.reserve(abi.store_region_bytes) catch |cause| return regionCode(cause);
+    const bytes = region.slice(shared_region).?;
+    const shared: *abi.StoreShared = @ptrCast(bytes.ptr);
+    const made = gpa.create(Store) catch {
+        _ = region.release(shared_region);
+        return abi.Code.no_memory.int();
+    };
+    made.* = .{
+        .disk = on,
+        .directory = directory,
+        .counters = &shared.counters,
+        .shared = shared,
+        .shared_region = shared_region,
+        .handle = 0,
+        .read_only = read_only,
+        .disk_id = disk_id,
+        .identity = identity,
+        .lock = lock,
+        .runner = .init(bytes, io_threads, on.vtable.stepped),
+        .next = first,
+    };
+    made.handle = stores.open(made) orelse {
+        _ = region.release(shared_region);
+        gpa.destroy(made);
+        return abi.Code.exhausted.int();
+    };
+    first = made;
+    return made.handle;
+}
+
+/// The store, kept until `release`. Null for a store that was closed, or never opened.
+pub fn acquire(handle: i32) ?*Store {
+    return stores.acquire(handle);
+}
+
+pub fn release(handle: i32) void {
+    stores.release(handle);
+}
+
+/// Refuses new jobs, finishes the submitted ones, ends the threads, gives back files, lock and region.
+/// Everybody else's call on the store ends first; a second close is `Code.closed`.
+pub fn close(handle: i32) i32 {
+    const self = stores.acquire(handle) orelse return abi.Code.closed.int();
+    defer stores.release(handle);
+    if (!stores.close(handle)) return abi.Code.closed.int();
+
+    self.runner.stop(self);
+    while (stores.referenceCount(handle) > 1) {
+        self.runner.wakeAll();
+        const moment: u32 = 0;
+        locks.futexWait(&moment, 0, 50 * std.time.ns_per_us);
+    }
+    file_table.closeAll(handle);
+
+    mutex.lock();
+    defer mutex.unlock();
+    var link = &first;
+    while (link.*) |each| : (link = &each.next) {
+        if (each != self) continue;
+        link.* = self.next;
+        break;
+    }
+    self.disk.vtable.directory_close(self.disk.context, self.directory);
+    self.disk.vtable.unlock(self.disk.context, self.lock);
+    disk_registry.release(self.disk_id);
+    _ = region.release(self.shared_region);
+    return 0;
+}
+
+/// Unlinks the files that are ours, and the directory if it is empty then. `Code.locked` or `Code.attached`
+/// while somebody has the store.
+pub fn remove(disk_id: disk_registry.Id, path: []const u8) i32 {
+    const on = disk_registry.acquire(disk_id) orelse return abi.Code.closed.int();
+    defer disk_registry.release(disk_id);
+    const opened = on.vtable.directory_open(on.context, path, false);
+    if (opened < 0) return @intCast(opened);
+    const directory: disk.DirectoryHandle = @intCast(opened);
+    const result = removeFiles(on, disk_id, directory);
+    on.vtable.directory_close(on.context, directory);
+    if (result < 0) return result;
+    const removed = on.vtable.directory_remove(on.context, path);
+    // Somebody else keeps files here.
+    if (system.is(removed, .NOTEMPTY) or system.is(removed, .EXIST)) return 0;
+    return @intCast(removed);
+}
+
+fn removeFiles(on: disk.Disk, disk_id: disk_registry.Id, directory: disk.DirectoryHandle) i32 {
+    const v = on.vtable;
+    mutex.lock();
+    defer mutex.unlock();
+    if (findOpen(disk_id, v.directory_identity(on.context, directory))) |found| {
+        error_detail.set("store {d}", .{found.handle});
+        return abi.Code.attached.int();
+    }
+    const lock = v.lock(on.context, directory, .exclusive);
+    if (lock < 0) {
+        if (lock == abi.Code.locked.int()) {
+            error_detail.set("process {d}", .{v.lock_owner(on.context, directory)});
+        }
+        return @intCast(lock);
+    }
+    defer v.unlock(on.context, @intCast(lock));
+
+    var found: std.ArrayList(file_name.FileId) = .empty;
+    defer found.deinit(gpa);
+    const listed = v.directory_list(on.context, directory, &found, collect);
+    if (listed < 0) return @intCast(listed);
+    var buffer: [file_name.name_bytes_max]u8 = undefined;
+    for (found.items) |id| {
+        const name = file_name.format(@intFromEnum(id.kind), @floatFromInt(id.number), &buffer).?;
+        const result = v.unlink(on.context, directory, name);
+        if (result < 0 and !system.is(result, .NOENT)) return @intCast(result);
+    }
+    // LOCK goes last: until then nobody opens what is half removed.
+    _ = v.unlink(on.context, directory, "LOCK");
+    return @intCast(v.directory_sync(on.context, directory));
+}
+
+fn collect(visitor: *anyopaque, name: []const u8, _: u64) i32 {
+    const found: *std.ArrayList(file_name.FileId) = @ptrCast(@alignCast(visitor));
+    const id = file_name.parse(name) orelse return 0;
+    if (id.kind == .lock) return 0;
+    found.append(gpa, id) catch return abi.Code.no_memory.int();
+    return 0;
+}
+
+fn findOpen(disk_id: disk_registry.Id, identity: disk.Identity) ?*Store {
+    var at = first;
+    while (at) |each| : (at = each.next) {
+        if (each.disk_id == disk_id and std.meta.eql(each.identity, identity)) return each;
+    }
+    return null;
+}
+
+pub fn regionCode(cause: error{ OutOfMemory, Exhausted }) i32 {
+    return switch (cause) {
+        error.OutOfMemory => abi.Code.no_memory.int(),
+        error.Exhausted => abi.Code.exhausted.int(),
+    };
+}

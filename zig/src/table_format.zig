@@ -1,0 +1,198 @@
+//! The bytes of a table file outside its blocks' content: block trailers, properties, footer. Pure; any thread.
+//!
+//!     data blocks … | filter block | index block | properties block | zeros to a multiple of 4,096 | footer
+//!
+//! Blocks stand back to back from offset 0, each followed by its trailer; the footer is the file's last 64 bytes.
+//! The checksums cover the file's number and the block's offset, so that a block of another file, or from
+//! another place, or of an earlier file in the same place, does not check out. All integers are little-endian.
+
+const std = @import("std");
+const abi = @import("abi.zig");
+const checksum = @import("checksum.zig");
+
+pub const version: u32 = 1;
+pub const magic: u64 = std.mem.readInt(u64, "VARVETBL", .little);
+pub const file_align = 4096;
+
+/// Trailer: compression u8 (0: none) | three zero bytes | CRC-32C u32 over content, the trailer's first four
+/// bytes, file number u64, block offset u64.
+pub const trailer_bytes = 8;
+
+pub const DecodeError = error{ Damaged, Unsupported };
+
+/// Where a block's content lies; its trailer follows.
+pub const BlockHandle = struct {
+    offset: u64,
+    bytes: u32,
+
+    pub fn end(self: BlockHandle) u64 {
+        return self.offset + self.bytes + trailer_bytes;
+    }
+};
+
+fn blockChecksum(content: []const u8, head: *const [4]u8, number: u64, offset: u64) u32 {
+    var place: [20]u8 = undefined;
+    place[0..4].* = head.*;
+    std.mem.writeInt(u64, place[4..12], number, .little);
+    std.mem.writeInt(u64, place[12..20], offset, .little);
+    return checksum.crc32cContinue(checksum.crc32c(content), &place);
+}
+
+pub fn blockTrailer(content: []const u8, number: u64, offset: u64) [trailer_bytes]u8 {
+    var trailer: [trailer_bytes]u8 = @splat(0);
+    std.mem.writeInt(u32, trailer[4..8], blockChecksum(content, trailer[0..4], number, offset), .little);
+    return trailer;
+}
+
+/// The content of a block as read, trailer included.
+pub fn openBlock(bytes: []const u8, number: u64, offset: u64) DecodeError![]const u8 {
+    if (bytes.len < trailer_bytes) return error.Damaged;
+    const content = bytes[0 .. bytes.len - trailer_bytes];
+    const trailer = bytes[content.len..][0..trailer_bytes];
+    const stored = std.mem.readInt(u32, trailer[4..8], .little);
+    if (blockChecksum(content, trailer[0..4], number, offset) != stored) return error.Damaged;
+    // The checksum holds: another type was written on purpose, by a later version.
+    if (std.mem.readInt(u32, trailer[0..4], .little) != 0) return error.Unsupported;
+    return content;
+}
+
+/// The last 64 bytes:
+///
+///      0  magic u64 "VARVETBL"
+///      8  version u32 | CRC-32C u32, over the other 60 bytes
+///     16  file number u64
+///     24  filter offset u64 (zero bytes long: no filter)
+///     32  index offset u64
+///     40  properties offset u64
+///     48  filter bytes u32 | index bytes u32
+///     56  properties bytes u32 | zero u32
+pub const Footer = struct {
+    number: u64,
+    filter: BlockHandle,
+    index: BlockHandle,
+    properties: BlockHandle,
+
+    pub const bytes = 64;
+
+    pub fn encode(self: *const Footer) [bytes]u8 {
+        var out: [bytes]u8 = @splat(0);
+        std.mem.writeInt(u64, out[0..8], magic, .little);
+        std.mem.writeInt(u32, out[8..12], version, .little);
+        std.mem.writeInt(u64, out[16..24], self.number, .little);
+        std.mem.writeInt(u64, out[24..32], self.filter.offset, .little);
+        std.mem.writeInt(u64, out[32..40], self.index.offset, .little);
+        std.mem.writeInt(u64, out[40..48], self.properties.offset, .little);
+        std.mem.writeInt(u32, out[48..52], self.filter.bytes, .little);
+        std.mem.writeInt(u32, out[52..56], self.index.bytes, .little);
+        std.mem.writeInt(u32, out[56..60], self.properties.bytes, .little);
+        std.mem.writeInt(u32, out[12..16], footerChecksum(&out), .little);
+        return out;
+    }
+
+    /// `file_bytes`: the file's size, which the three blocks must fill up to the padding.
+    pub fn decode(in: *const [bytes]u8, number: u64, file_bytes: u64) DecodeError!Footer {
+        if (std.mem.readInt(u64, in[0..8], .little) != magic) return error.Damaged;
+        if (std.mem.readInt(u32, in[12..16], .little) != footerChecksum(in)) return error.Damaged;
+        if (std.mem.readInt(u32, in[8..12], .little) != version) return error.Unsupported;
+        const footer: Footer = .{
+            .number = std.mem.readInt(u64, in[16..24], .little),
+            .filter = .{
+                .offset = std.mem.readInt(u64, in[24..32], .little),
+                .bytes = std.mem.readInt(u32, in[48..52], .little),
+            },
+            .index = .{
+                .offset = std.mem.readInt(u64, in[32..40], .little),
+                .bytes = std.mem.readInt(u32, in[52..56], .little),
+            },
+            .properties = .{
+                .offset = std.mem.readInt(u64, in[40..48], .little),
+                .bytes = std.mem.readInt(u32, in[56..60], .little),
+            },
+        };
+        if (footer.number != number) return error.Damaged;
+        if (footer.filter.offset > file_bytes or footer.index.offset > file_bytes) return error.Damaged;
+        if (footer.properties.offset > file_bytes) return error.Damaged;
+        const filter_end = if (footer.filter.bytes == 0) footer.filter.offset else footer.filter.end();
+        if (footer.index.offset != filter_end) return error.Damaged;
+        if (footer.properties.offset != footer.index.end()) return error.Damaged;
+        if (fileBytes(footer.properties.end()) != file_bytes) return error.Damaged;
+        return footer;
+    }
+};
+
+fn footerChecksum(footer: *const [Footer.bytes]u8) u32 {
+    return checksum.crc32cContinue(checksum.crc32c(footer[0..12]), footer[16..]);
+}
+
+/// Size of a file whose blocks end at `blocks_end`.
+pub fn fileBytes(blocks_end: u64) u64 {
+    return std.mem.alignForward(u64, blocks_end + Footer.bytes, file_align);
+}
+
+/// Content of the properties block: these fields in order, then the smallest and the largest user key.
+pub const Properties = struct {
+    family: u32,
+    block_bytes: u32,
+    filter_bits_per_key: u32,
+    number: u64,
+    entry_count: u64,
+    delete_count: u64,
+    block_count: u64,
+    smallest_sequence: u64,
+    largest_sequence: u64,
+    smallest_key: []const u8,
+    largest_key: []const u8,
+
+    ///      0  version u32 | family u32
+    ///      8  block bytes u32 | filter bits per key u32
+    ///     16  file number u64
+    ///     24  entry count u64
+    ///     32  delete count u64
+    ///     40  data block count u64
+    ///     48  smallest sequence number u64
+    ///     56  largest sequence number u64
+    ///     64  smallest key's bytes u32 | largest key's bytes u32
+    ///     72  smallest key, largest key
+    pub const fixed_bytes = 72;
+
+    pub fn encode(self: *const Properties, gpa: std.mem.Allocator) error{OutOfMemory}![]u8 {
+        const out = try gpa.alloc(u8, fixed_bytes + self.smallest_key.len + self.largest_key.len);
+        std.mem.writeInt(u32, out[0..4], version, .little);
+        std.mem.writeInt(u32, out[4..8], self.family, .little);
+        std.mem.writeInt(u32, out[8..12], self.block_bytes, .little);
+        std.mem.writeInt(u32, out[12..16], self.filter_bits_per_key, .little);
+        inline for (.{ self.number, self.entry_count, self.delete_count, self.block_count, self.smallest_sequence, self.largest_sequence }, 0..) |value, i| {
+            std.mem.writeInt(u64, out[16 + 8 * i ..][0..8], value, .little);
+        }
+        std.mem.writeInt(u32, out[64..68], @intCast(self.smallest_key.len), .little);
+        std.mem.writeInt(u32, out[68..72], @intCast(self.largest_key.len), .little);
+        @memcpy(out[fixed_bytes..][0..self.smallest_key.len], self.smallest_key);
+        @memcpy(out[fixed_bytes + self.smallest_key.len ..], self.largest_key);
+        return out;
+    }
+
+    /// Keys point into `content`.
+    pub fn decode(content: []const u8) DecodeError!Properties {
+        if (content.len < fixed_bytes) return error.Damaged;
+        if (std.mem.readInt(u32, content[0..4], .little) != version) return error.Unsupported;
+        const smallest_bytes = std.mem.readInt(u32, content[64..68], .little);
+        const largest_bytes = std.mem.readInt(u32, content[68..72], .little);
+        if (smallest_bytes > abi.key_bytes_max or largest_bytes > abi.key_bytes_max) return error.Damaged;
+        if (content.len != fixed_bytes + smallest_bytes + largest_bytes) return error.Damaged;
+        var numbers: [6]u64 = undefined;
+        for (&numbers, 0..) |*number, i| number.* = std.mem.readInt(u64, content[16 + 8 * i ..][0..8], .little);
+        return .{
+            .family = std.mem.readInt(u32, content[4..8], .little),
+            .block_bytes = std.mem.readInt(u32, content[8..12], .little),
+            .filter_bits_per_key = std.mem.readInt(u32, content[12..16], .little),
+            .number = numbers[0],
+            .entry_count = numbers[1],
+            .delete_count = numbers[2],
+            .block_count = numbers[3],
+            .smallest_sequence = numbers[4],
+            .largest_sequence = numbers[5],
+            .smallest_key = content[fixed_bytes..][0..smallest_bytes],
+            .largest_key = content[fixed_bytes + smallest_bytes ..],
+        };
+    }
+};

@@ -1,0 +1,150 @@
+//! Walks the tables of one level in internal-key order, forward or backward. A table of level 0 is a level of one;
+//! a deeper level's tables are sorted and disjoint. It holds one block at a time. One thread at a time; the
+//! tables must outlive it. After an error it stands nowhere: seek again.
+
+const std = @import("std");
+const block_cache = @import("block_cache.zig");
+const block_reader = @import("block_reader.zig");
+const fault = @import("fault.zig");
+const internal_key = @import("internal_key.zig");
+const table_reader = @import("table_reader.zig");
+const Access = table_reader.Access;
+const Fault = fault.Fault;
+const Table = table_reader.Table;
+
+pub const Iterator = struct {
+    tables: []const *Table,
+    rows: block_reader.Iterator,
+    held: ?*block_cache.Block = null,
+    table_index: usize = 0,
+    block_index: usize = 0,
+
+    pub fn init(gpa: std.mem.Allocator, tables: []const *Table) Iterator {
+        return .{ .tables = tables, .rows = .{ .gpa = gpa } };
+    }
+
+    pub fn deinit(self: *Iterator) void {
+        self.letGo();
+        self.rows.deinit();
+    }
+
+    /// Where it stands, and is `rows.valid`: key, trailer and value are in `rows`.
+    pub fn seek(self: *Iterator, key: []const u8, trailer: u64, access: Access, failure: *Fault) fault.Error!void {
+        self.letGo();
+        self.table_index = tableFor(self.tables, key);
+        if (self.table_index == self.tables.len) return;
+        self.block_index = self.tables[self.table_index].blockFor(key, trailer);
+        if (try self.hold(access, failure)) {
+            self.rows.seek(key, trailer) catch |e| return self.damaged(e, failure);
+            // Not in this block: then the next one begins behind the target.
+            if (!self.rows.valid) self.block_index += 1;
+        }
+        try self.skipForward(access, failure);
+    }
+
+    pub fn seekFirst(self: *Iterator, access: Access, failure: *Fault) fault.Error!void {
+        self.letGo();
+        self.table_index = 0;
+        self.block_index = 0;
+        try self.skipForward(access, failure);
+    }
+
+    /// The last entry < (key, trailer).
+    pub fn seekBefore(self: *Iterator, key: []const u8, trailer: u64, access: Access, failure: *Fault) fault.Error!void {
+        self.letGo();
+        self.table_index = tableFor(self.tables, key);
+        if (self.table_index == self.tables.len) return self.seekLast(access, failure);
+        self.block_index = self.tables[self.table_index].blockFor(key, trailer);
+        if (try self.hold(access, failure)) {
+            self.rows.seekBefore(key, trailer) catch |e| return self.damaged(e, failure);
+        }
+        try self.skipBackward(access, failure);
+    }
+
+    pub fn seekLast(self: *Iterator, access: Access, failure: *Fault) fault.Error!void {
+        self.letGo();
+        self.table_index = self.tables.len;
+        self.block_index = 0;
+        try self.skipBackward(access, failure);
+    }
+
+    /// REQUIRES: `rows.valid`, after a forward seek.
+    pub inline fn next(self: *Iterator, access: Access, failure: *Fault) fault.Error!void {
+        self.rows.next() catch |e| return self.damaged(e, failure);
+        if (self.rows.valid) return;
+        self.block_index += 1;
+        try self.skipForward(access, failure);
+    }
+
+    /// REQUIRES: `rows.valid`, after a backward seek.
+    pub inline fn previous(self: *Iterator, access: Access, failure: *Fault) fault.Error!void {
+        self.rows.previous() catch |e| return self.damaged(e, failure);
+        if (!self.rows.valid) try self.skipBackward(access, failure);
+    }
+
+    /// Goes on to the first entry from the place (table_index, block_index), unless it stands on one.
+    fn skipForward(self: *Iterator, access: Access, failure: *Fault) fault.Error!void {
+        while (!self.rows.valid) {
+            if (self.table_index >= self.tables.len) return self.letGo();
+            if (try self.hold(access, failure)) {
+                self.rows.seekFirst() catch |e| return self.damaged(e, failure);
+            } else {
+                self.table_index += 1;
+                self.block_index = 0;
+            }
+        }
+    }
+
+    /// Goes back to the last entry before the place, unless it stands on one.
+    fn skipBackward(self: *Iterator, access: Access, failure: *Fault) fault.Error!void {
+        while (!self.rows.valid) {
+            if (self.block_index == 0) {
+                if (self.table_index == 0) return self.letGo();
+                self.table_index -= 1;
+                self.block_index = self.tables[self.table_index].index.len;
+                continue;
+            }
+            self.block_index -= 1;
+            _ = try self.hold(access, failure);
+            self.rows.seekLast() catch |e| return self.damaged(e, failure);
+        }
+    }
+
+    /// Holds the block at the place. False: the table has no such block.
+    fn hold(self: *Iterator, access: Access, failure: *Fault) fault.Error!bool {
+        self.letGo();
+        const table = self.tables[self.table_index];
+        if (self.block_index >= table.index.len) return false;
+        const block = try table.block(self.block_index, access, failure);
+        self.held = block;
+        self.rows.attach(block_reader.Block.parsed(Table.contentOf(block)));
+        return true;
+    }
+
+    pub fn letGo(self: *Iterator) void {
+        self.rows.attach(.empty);
+        if (self.held) |block| block.release();
+        self.held = null;
+    }
+
+    fn damaged(self: *Iterator, e: block_reader.Error, failure: *Fault) fault.Error {
+        const offset = if (self.held) |block| block.offset else 0;
+        self.letGo();
+        return switch (e) {
+            error.Damaged => failure.corrupt(offset),
+            error.OutOfMemory => failure.fail(.no_memory),
+        };
+    }
+};
+
+/// The first table whose largest key is >= `key`; the table count if none is.
+pub fn tableFor(tables: []const *Table, key: []const u8) usize {
+    var low: usize = 0;
+    var high = tables.len;
+    while (low < high) {
+        const middle = low + (high - low) / 2;
+        const below = internal_key.compareKeys(tables[middle].properties.largest_key, key) == .lt;
+        if (below) low = middle + 1 else high = middle;
+    }
+    return low;
+}

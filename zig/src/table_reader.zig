@@ -1,0 +1,328 @@
+//! An open table: its filter, index and properties in memory, its blocks through the cache. Everything was checked
+//! when it was opened, each block is checked when it comes from the disk. Immutable once open; any thread.
+//!
+//! `Access.cached` never touches the disk: `Code.would_block` where a block is missing.
+
+const std = @import("std");
+const abi = @import("abi.zig");
+const block_cache = @import("block_cache.zig");
+const block_reader = @import("block_reader.zig");
+const fault = @import("fault.zig");
+const filter = @import("filter.zig");
+const format = @import("table_format.zig");
+const internal_key = @import("internal_key.zig");
+const index_value_bytes = @import("table_builder.zig").index_value_bytes;
+const File = @import("file_table.zig").File;
+const TableFile = @import("table_file.zig").TableFile;
+const Fault = fault.Fault;
+
+const gpa = std.heap.c_allocator;
+
+pub const Access = enum { cached, disk };
+
+/// One data block: its separator (an internal key >= its last entry, < the next block's first) and place.
+const IndexEntry = struct { key: []const u8, trailer: u64, block: format.BlockHandle };
+
+var next_cache_id: std.atomic.Value(u64) = .init(1);
+
+pub const Table = struct {
+    file: TableFile,
+    file_bytes: u64,
+    /// Names the table's blocks in the cache; never used twice in a process.
+    cache_id: u64,
+    properties: format.Properties,
+    filter: ?filter.Filter = null,
+    index: []IndexEntry = &.{},
+    /// Bytes that every separator starts with, and of each the eight behind those.
+    index_shared: []const u8 = &.{},
+    index_prefixes: []u64 = &.{},
+
+    // What the slices above point into.
+    properties_content: []u8 = &.{},
+    filter_content: []u8 = &.{},
+    index_content: []u8 = &.{},
+
+    /// `opened`: the file, where it is open already; the table closes it, on failure too. `expected_bytes`: what the
+    /// manifest says; null where this process has just written the file.
+    pub fn open(file: TableFile, opened: ?*File, expected_bytes: ?u64, family: u32, failure: *Fault) fault.Error!*Table {
+        const self = gpa.create(Table) catch {
+            if (opened) |handle| handle.close();
+            return failure.fail(.no_memory);
+        };
+        self.* = .{
+            .file = file,
+            .file_bytes = 0,
+            .cache_id = next_cache_id.fetchAdd(1, .monotonic),
+            .properties = undefined,
+        };
+        if (opened) |handle| self.file.adopt(handle);
+        errdefer self.destroy();
+        try self.load(expected_bytes, family, failure);
+        return self;
+    }
+
+    pub fn destroy(self: *Table) void {
+        for (self.index) |entry| block_cache.global.erase(self.cache_id, entry.block.offset);
+        self.file.close();
+        gpa.free(self.index);
+        gpa.free(self.index_prefixes);
+        gpa.free(self.properties_content);
+        gpa.free(self.filter_content);
+        gpa.free(self.index_content);
+        gpa.destroy(self);
+    }
+
+    /// Memory that stays taken while the table is open.
+    pub fn memoryBytes(self: *const Table) u64 {
+        return @sizeOf(Table) + self.index.len * (@sizeOf(IndexEntry) + 8) +
+            self.properties_content.len + self.filter_content.len + self.index_content.len;
+    }
+
+    fn load(self: *Table, expected_bytes: ?u64, family: u32, failure: *Fault) fault.Error!void {
+        const size = self.file.size();
+        if (size < 0) return failure.system(size);
+        self.file_bytes = @intCast(size);
+        if (expected_bytes) |expected| if (self.file_bytes != expected) return failure.corrupt(@min(expected, self.file_bytes));
+        if (self.file_bytes < format.file_align or self.file_bytes % format.file_align != 0) return failure.corrupt(0);
+
+        var bytes: [format.Footer.bytes]u8 = undefined;
+        const footer_offset = self.file_bytes - bytes.len;
+        try self.readExactly(&bytes, footer_offset, failure);
+        const footer = format.Footer.decode(&bytes, self.file.number, self.file_bytes) catch |e|
+            return translate(e, footer_offset, failure);
+
+        self.properties_content = try self.loadBlock(footer.properties, failure);
+        self.properties = format.Properties.decode(self.properties_content[0..footer.properties.bytes]) catch |e|
+            return translate(e, footer.properties.offset, failure);
+        if (self.properties.number != self.file.number or self.properties.family != family)
+            return failure.corrupt(footer.properties.offset);
+        if (footer.filter.bytes > 0) {
+            self.filter_content = try self.loadBlock(footer.filter, failure);
+            self.filter = filter.Filter.parse(self.filter_content[0..footer.filter.bytes]) catch |e|
+                return translate(e, footer.filter.offset, failure);
+        }
+        self.index_content = try self.loadBlock(footer.index, failure);
+        try self.loadIndex(footer, failure);
+    }
+
+    /// Blocks must follow one another from the file's start to the filter, and their keys ascend.
+    fn loadIndex(self: *Table, footer: format.Footer, failure: *Fault) fault.Error!void {
+        const damaged = footer.index.offset;
+        const content = block_reader.Block.parse(self.index_content[0..footer.index.bytes]) catch return failure.corrupt(damaged);
+        // Each entry is a restart point, so their number is known, and bounded by the block's size.
+        const count = content.restarts.len;
+        if (count != self.properties.block_count) return failure.corrupt(damaged);
+        self.index = gpa.alloc(IndexEntry, count) catch return failure.fail(.no_memory);
+        @memset(self.index, .{ .key = &.{}, .trailer = 0, .block = .{ .offset = 0, .bytes = 0 } });
+        self.index_prefixes = gpa.alloc(u64, count) catch return failure.fail(.no_memory);
+
+        var rows: block_reader.Iterator = .{ .gpa = gpa };
+        defer rows.deinit();
+        rows.attach(content);
+        rows.seekFirst() catch return failure.corrupt(damaged);
+        var offset: u64 = 0;
+        for (self.index, 0..) |*entry, i| {
+            if (!rows.valid or rows.value.len != index_value_bytes) return failure.corrupt(damaged);
+            // Not cut, so it lies in the block and stays there.
+            if (@intFromPtr(rows.key.ptr) < @intFromPtr(content.entries.ptr) or
+                @intFromPtr(rows.key.ptr) > @intFromPtr(content.entries.ptr) + content.entries.len) return failure.corrupt(damaged);
+            entry.* = .{
+                .key = rows.key,
+                .trailer = rows.trailer,
+                .block = .{
+                    .offset = std.mem.readInt(u64, rows.value[0..8], .little),
+                    .bytes = std.mem.readInt(u32, rows.value[8..12], .little),
+                },
+            };
+            if (entry.block.offset != offset) return failure.corrupt(damaged);
+            offset = entry.block.end();
+            if (i > 0) {
+                const before = self.index[i - 1];
+                if (internal_key.compare(before.key, before.trailer, entry.key, entry.trailer) != .lt) return failure.corrupt(damaged);
+            }
+            rows.next() catch return failure.corrupt(damaged);
+        }
+        if (rows.valid or offset != footer.filter.offset) return failure.corrupt(damaged);
+
+        const first = self.index[0].key;
+        // Sorted, so what the first and the last share, all share.
+        self.index_shared = first[0..internal_key.sharedBytes(first, self.index[count - 1].key)];
+        for (self.index, self.index_prefixes) |entry, *prefix| prefix.* = internal_key.prefix(entry.key[self.index_shared.len..]);
+    }
+
+    /// The content and trailer of a block that stays in memory, checked.
+    fn loadBlock(self: *Table, handle: format.BlockHandle, failure: *Fault) fault.Error![]u8 {
+        const bytes = gpa.alloc(u8, @as(usize, handle.bytes) + format.trailer_bytes) catch return failure.fail(.no_memory);
+        errdefer gpa.free(bytes);
+        try self.readChecked(bytes, handle, failure);
+        return bytes;
+    }
+
+    fn readChecked(self: *Table, bytes: []u8, handle: format.BlockHandle, failure: *Fault) fault.Error!void {
+        try self.readExactly(bytes, handle.offset, failure);
+        _ = format.openBlock(bytes, self.file.number, handle.offset) catch |e| return translate(e, handle.offset, failure);
+    }
+
+    fn readExactly(self: *Table, bytes: []u8, offset: u64, failure: *Fault) fault.Error!void {
+        const result = self.file.pread(bytes, offset);
+        if (result < 0) return failure.system(result);
+        if (result != bytes.len) return failure.corrupt(offset);
+    }
+
+    // -----------------------------------------------------------------------------------------------------------
+
+    pub fn mayContain(self: *const Table, hash: u64) bool {
+        if (self.filter) |*present| {
+            if (!present.mayContain(hash)) {
+                bump(&self.file.counters.filter_negatives);
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /// Number of the first block that may hold an entry >= (key, trailer); the block count if none does.
+    pub fn blockFor(self: *const Table, key: []const u8, trailer: u64) usize {
+        const shared = self.index_shared;
+        const common = internal_key.sharedBytes(shared, key);
+        if (common < shared.len) {
+            const smaller = common == key.len or key[common] < shared[common];
+            return if (smaller) 0 else self.index.len;
+        }
+        const prefix = internal_key.prefix(key[shared.len..]);
+        // By prefix first, and exactly among those that tie.
+        var low = partition(self.index_prefixes, prefix, prefixBelow);
+        if (low == self.index.len or self.index_prefixes[low] != prefix) return low;
+        const ties = partition(self.index_prefixes[low..], prefix, prefixNotAbove);
+        low += partition(self.index[low..][0..ties], Target{ .key = key, .trailer = trailer }, entryBelow);
+        return low;
+    }
+
+    /// A block with a reference for the caller.
+    pub fn block(self: *Table, number: usize, access: Access, failure: *Fault) fault.Error!*block_cache.Block {
+        const handle = self.index[number].block;
+        if (block_cache.global.find(self.cache_id, handle.offset)) |found| {
+            bump(&self.file.counters.cache_hits);
+            return found;
+        }
+        if (access == .cached) return failure.fail(.would_block);
+        bump(&self.file.counters.cache_misses);
+        return block_cache.global.insert(try self.readBlock(number, failure));
+    }
+
+    fn readBlock(self: *Table, number: usize, failure: *Fault) fault.Error!*block_cache.Block {
+        const handle = self.index[number].block;
+        const fresh = block_cache.Block.create(self.cache_id, handle.offset, @as(usize, handle.bytes) + format.trailer_bytes) orelse
+            return failure.fail(.no_memory);
+        errdefer fresh.release();
+        try self.readChecked(fresh.content, handle, failure);
+        _ = block_reader.Block.parse(contentOf(fresh)) catch return failure.corrupt(handle.offset);
+        return fresh;
+    }
+
+    pub fn contentOf(cached: *const block_cache.Block) []const u8 {
+        return cached.content[0 .. cached.content.len - format.trailer_bytes];
+    }
+
+    pub fn blockOffset(self: *const Table, number: usize) u64 {
+        return self.index[number].block.offset;
+    }
+
+    pub const Found = struct {
+        trailer: u64,
+        /// In `block`, which the caller releases.
+        value: []const u8,
+        block: *block_cache.Block,
+    };
+
+    /// The newest version of the key that `sequence` may see. `hash`: of the key, for the filter.
+    pub fn find(self: *Table, key: []const u8, hash: u64, sequence: u64, access: Access, failure: *Fault) fault.Error!?Found {
+        if (!self.mayContain(hash)) return null;
+        const wanted = internal_key.seekTrailer(sequence);
+        const number = self.blockFor(key, wanted);
+        if (number == self.index.len) return null;
+        const held = try self.block(number, access, failure);
+        errdefer held.release();
+        const match = block_reader.Block.parsed(contentOf(held)).find(key, wanted) catch
+            return failure.corrupt(self.index[number].block.offset);
+        if (match) |found| return .{ .trailer = found.trailer, .value = found.value, .block = held };
+        held.release();
+        return null;
+    }
+
+    /// Reads every block from the disk and every entry in it: order, counts and bounds must be what the index, the
+    /// filter and the properties say.
+    pub fn verify(self: *Table, failure: *Fault) fault.Error!void {
+        var rows: block_reader.Iterator = .{ .gpa = gpa };
+        defer rows.deinit();
+        var last_key: std.ArrayList(u8) = .empty;
+        defer last_key.deinit(gpa);
+        var last_trailer: u64 = 0;
+        var entries: u64 = 0;
+        var deletes: u64 = 0;
+        for (self.index, 0..) |entry, number| {
+            const fresh = try self.readBlock(number, failure);
+            defer fresh.release();
+            const damaged = entry.block.offset;
+            rows.attach(block_reader.Block.parsed(contentOf(fresh)));
+            rows.seekFirst() catch return failure.corrupt(damaged);
+            while (rows.valid) : (rows.next() catch return failure.corrupt(damaged)) {
+                const ascends = entries == 0 or internal_key.compare(last_key.items, last_trailer, rows.key, rows.trailer) == .lt;
+                if (!ascends) return failure.corrupt(damaged);
+                if (entries == 0 and !internal_key.equalKeys(rows.key, self.properties.smallest_key)) return failure.corrupt(damaged);
+                if (self.filter) |*present| {
+                    if (!present.mayContain(filter.hashKey(rows.key))) return failure.corrupt(damaged);
+                }
+                entries += 1;
+                deletes += @intFromBool(internal_key.typeOf(rows.trailer) == @intFromEnum(abi.EntryType.delete));
+                const sequence = internal_key.sequenceOf(rows.trailer);
+                if (sequence < self.properties.smallest_sequence or sequence > self.properties.largest_sequence)
+                    return failure.corrupt(damaged);
+                last_key.clearRetainingCapacity();
+                last_key.appendSlice(gpa, rows.key) catch return failure.fail(.no_memory);
+                last_trailer = rows.trailer;
+            }
+            if (internal_key.compare(last_key.items, last_trailer, entry.key, entry.trailer) == .gt) return failure.corrupt(damaged);
+        }
+        if (entries != self.properties.entry_count or deletes != self.properties.delete_count) return failure.corrupt(0);
+        if (!internal_key.equalKeys(last_key.items, self.properties.largest_key)) return failure.corrupt(0);
+    }
+};
+
+const Target = struct { key: []const u8, trailer: u64 };
+
+fn prefixBelow(stored: u64, wanted: u64) bool {
+    return stored < wanted;
+}
+
+fn prefixNotAbove(stored: u64, wanted: u64) bool {
+    return stored <= wanted;
+}
+
+fn entryBelow(stored: IndexEntry, wanted: Target) bool {
+    return internal_key.compare(stored.key, stored.trailer, wanted.key, wanted.trailer) == .lt;
+}
+
+/// How many of the sorted items satisfy `below`, which holds for a beginning of them.
+inline fn partition(items: anytype, target: anytype, comptime below: anytype) usize {
+    var low: usize = 0;
+    var length = items.len;
+    while (length > 0) {
+        const half = length / 2;
+        const yes = below(items[low + half], target);
+        low = if (yes) low + half + 1 else low;
+        length = if (yes) length - half - 1 else half;
+    }
+    return low;
+}
+
+fn translate(e: format.DecodeError, offset: u64, failure: *Fault) fault.Error {
+    return switch (e) {
+        error.Damaged => failure.corrupt(offset),
+        error.Unsupported => failure.fail(.unsupported),
+    };
+}
+
+fn bump(counter: *u64) void {
+    _ = @atomicRmw(u64, counter, .Add, 1, .monotonic);
+}

@@ -1,0 +1,69 @@
+//! What the rest of the library calls of the reading side: jobs by opcode, and the functions behind the exported
+//! calls, with their signatures. Any thread may call.
+
+const abi = @import("abi.zig");
+const block_cache = @import("block_cache.zig");
+const cursor = @import("cursor.zig");
+const fault = @import("fault.zig");
+const flush = @import("flush.zig");
+const memtable_reader = @import("memtable_reader.zig");
+const point_read = @import("point_read.zig");
+const region = @import("region.zig");
+const table_set = @import("table_set.zig");
+const Store = @import("store.zig").Store;
+
+/// Runs the job and leaves `result` and `value` in its head; `state` is the caller's.
+pub fn run(store: *Store, record: *abi.JobHead) void {
+    var failure: fault.Fault = .{};
+    const opcode = record.opcode;
+    const result: fault.Error!i32 = if (opcode == @intFromEnum(abi.Opcode.table_flush))
+        flush.flush(store, @ptrCast(@alignCast(record)), &failure)
+    else if (opcode == @intFromEnum(abi.Opcode.table_open))
+        flush.openTable(store, @ptrCast(@alignCast(record)), &failure)
+    else if (opcode == @intFromEnum(abi.Opcode.table_verify))
+        flush.verify(@ptrCast(@alignCast(record)), &failure)
+    else if (opcode == @intFromEnum(abi.Opcode.table_get))
+        point_read.run(@ptrCast(@alignCast(record)), &failure)
+    else if (opcode == @intFromEnum(abi.Opcode.cursor_fill))
+        cursor.run(@ptrCast(@alignCast(record)), &failure)
+    else
+        failure.fail(.invalid);
+
+    record.value = 0;
+    record.result = result catch failed: {
+        record.value = @floatFromInt(failure.offset);
+        break :failed failure.code;
+    };
+}
+
+/// Gives back one reference to a memtable's region.
+pub fn memtableRelease(id: region.Id) i32 {
+    const memtable = memtable_reader.Memtable.open(id) orelse return abi.Code.closed.int();
+    return memtable.release();
+}
+
+/// The version's levels lie at `context_key_offset` of the context, as `count` words: see table_set.zig.
+pub fn versionCreate(context: region.Id, count: u32) i32 {
+    if (count > abi.context_key_area_bytes / 4) return abi.Code.invalid.int();
+    const bytes = region.part(context, abi.context_key_offset, @as(u64, count) * 4) orelse return abi.Code.closed.int();
+    const words: [*]align(1) const i32 = @ptrCast(bytes.ptr);
+    return table_set.versionCreate(words[0..count]);
+}
+
+pub const versionRelease = table_set.versionRelease;
+pub const tableRelease = table_set.tableRelease;
+pub const get = point_read.get;
+pub const cursorOpen = cursor.open;
+pub const cursorFill = cursor.fill;
+pub const cursorClose = cursor.close;
+
+pub fn cacheSetCapacity(bytes: f64) i32 {
+    if (!(bytes >= 0 and bytes <= 1 << 53)) return abi.Code.invalid.int();
+    block_cache.global.setCapacity(@intFromFloat(bytes));
+    return 0;
+}
+
+/// Bytes that the block cache holds now.
+pub fn cacheBytes() f64 {
+    return @floatFromInt(block_cache.global.bytes());
+}

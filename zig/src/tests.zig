@@ -1,0 +1,29 @@
+//! Root of the Zig tests: names every file that has some.
+
+test {
+    // Files, disks and jobs.
+    _ = @import("locks.zig");
+    _ = @import("region.zig");
+    _ = @import("sync_batcher.zig");
+    _ = @import("file_table.zig");
+    _ = @import("handle_table.zig");
+    _ = @import("system.zig");
+    _ = @import("coalesce.zig");
+    _ = @import("disk_real.zig");
+    _ = @import("disk_simulated.zig");
+    _ = @import("disk_registry.zig");
+    _ = @import("file_name.zig");
+    _ = @import("checksum.zig");
+    _ = @import("staging.zig");
+    _ = @import("log_writer.zig");
+    _ = @import("file_jobs.zig");
+    _ = @import("job_dispatch.zig");
+    _ = @import("job_runner.zig");
+    _ = @import("store.zig");
+    _ = @import("tests/coalesce_test.zig");
+    _ = @import("tests/disk_test.zig");
+    _ = @import("tests/log_test.zig");
+    _ = @import("tests/job_test.zig");
+
+    // Memtables, tables and reading.
+}

@@ -1,0 +1,191 @@
+//! A store for tests of the reading side: a simulated disk, a directory, counters, and the calls that TypeScript
+//! would make. One thread, unless a test says otherwise.
+
+const std = @import("std");
+const abi = @import("../abi.zig");
+const disk = @import("../disk.zig");
+const disk_simulated = @import("../disk_simulated.zig");
+const region = @import("../region.zig");
+const tables = @import("../tables.zig");
+const Store = @import("../store.zig").Store;
+
+pub const TableStore = struct {
+    store: Store,
+    counters: *abi.Counters,
+    context: region.Id,
+    description: region.Id,
+    block_bytes: u32 = 4096,
+    filter_bits_per_key: u32 = 10,
+
+    pub fn init(self: *TableStore) !void {
+        const on = try disk_simulated.create(1);
+        try self.initOn(on, "/store");
+    }
+
+    pub fn initOn(self: *TableStore, on: disk.Disk, path: []const u8) !void {
+        const directory = on.vtable.directory_open(on.context, path, true);
+        if (directory < 0) return error.NoDirectory;
+        self.* = .{
+            .store = undefined,
+            .counters = try std.testing.allocator.create(abi.Counters),
+            .context = try region.reserve(abi.context_bytes),
+            .description = try region.reserve(256 * 1024),
+        };
+        self.counters.* = std.mem.zeroes(abi.Counters);
+        self.store.disk = on;
+        self.store.directory = @intCast(directory);
+        self.store.counters = self.counters;
+    }
+
+    pub fn deinit(self: *TableStore) void {
+        self.closeDirectory();
+        disk_simulated.destroy(self.store.disk);
+    }
+
+    pub fn closeDirectory(self: *TableStore) void {
+        self.store.disk.vtable.directory_close(self.store.disk.context, self.store.directory);
+        std.testing.allocator.destroy(self.counters);
+        _ = region.release(self.context);
+        _ = region.release(self.description);
+    }
+
+    /// A table's handle, or the job's error.
+    pub fn flush(self: *TableStore, memtable: region.Id, number: f64, snapshots: []const f64) !i32 {
+        const list = try region.reserve(@max(8, snapshots.len * 8));
+        defer _ = region.release(list);
+        for (snapshots, 0..) |snapshot, i| {
+            region.slice(list).?[8 * i ..][0..8].* = @bitCast(snapshot);
+        }
+        var job = self.tableJob(.table_flush, number);
+        job.source = memtable;
+        job.snapshot_count = @intCast(snapshots.len);
+        job.snapshot_region = list;
+        tables.run(&self.store, &job.head);
+        return job.head.result;
+    }
+
+    pub fn open(self: *TableStore, number: f64, file_bytes: f64) abi.JobHead {
+        var job = self.tableJob(.table_open, number);
+        job.file_bytes = file_bytes;
+        tables.run(&self.store, &job.head);
+        return job.head;
+    }
+
+    pub fn verify(self: *TableStore, table: i32) abi.JobHead {
+        var job = self.tableJob(.table_verify, 0);
+        job.source = table;
+        tables.run(&self.store, &job.head);
+        return job.head;
+    }
+
+    fn tableJob(self: *TableStore, opcode: abi.Opcode, number: f64) abi.TableJob {
+        var job = std.mem.zeroes(abi.TableJob);
+        job.head.opcode = @intFromEnum(opcode);
+        job.number = number;
+        job.block_bytes = self.block_bytes;
+        job.filter_bits_per_key = self.filter_bits_per_key;
+        job.family = 7;
+        job.description_region = self.description;
+        return job;
+    }
+
+    pub fn described(self: *TableStore) *abi.TableDescription {
+        return @ptrCast(region.slice(self.description).?.ptr);
+    }
+
+    pub fn version(self: *TableStore, levels: []const []const i32) i32 {
+        const memory = region.slice(self.context).?;
+        const words: [*]i32 = @ptrCast(@alignCast(memory.ptr + abi.context_key_offset));
+        var count: u32 = 1;
+        words[0] = @intCast(levels.len);
+        for (levels) |level| {
+            words[count] = @intCast(level.len);
+            for (level, 0..) |table, i| words[count + 1 + i] = table;
+            count += 1 + @as(u32, @intCast(level.len));
+        }
+        return tables.versionCreate(self.context, count);
+    }
+
+    pub const Answer = struct { code: i32, entry_type: u32, value: []const u8 };
+
+    /// The value lies in the context, until the next call. Large ones are not expected.
+    pub fn get(self: *TableStore, in_version: i32, key: []const u8, sequence: u64, flags: u32) Answer {
+        const memory = region.slice(self.context).?;
+        @memcpy(memory[abi.context_key_offset..][0..key.len], key);
+        const code = tables.get(in_version, self.context, @intCast(key.len), @floatFromInt(sequence), flags);
+        const result: *abi.GetResult = @ptrCast(memory.ptr);
+        if (code < 0) return .{ .code = code, .entry_type = 0, .value = "" };
+        return .{
+            .code = code,
+            .entry_type = result.entry_type,
+            .value = memory[abi.context_value_offset..][0..result.value_bytes],
+        };
+    }
+
+    pub const Range = struct {
+        version: i32 = 0,
+        memtables: []const region.Id = &.{},
+        sequence: u64,
+        lower: []const u8 = "",
+        upper: ?[]const u8 = null,
+        reverse: bool = false,
+        keys_only: bool = false,
+    };
+
+    pub fn cursor(self: *TableStore, range: Range) i32 {
+        const memory = region.slice(self.context).?;
+        const request: *abi.CursorRequest = @ptrCast(@alignCast(memory.ptr + abi.cursor_request_offset));
+        const upper = range.upper orelse "";
+        request.* = .{
+            .version = range.version,
+            .memtable_count = @intCast(range.memtables.len),
+            .sequence = @floatFromInt(range.sequence),
+            .lower_bytes = @intCast(range.lower.len),
+            .upper_bytes = @intCast(upper.len),
+            .has_upper = @intFromBool(range.upper != null),
+            .reverse = @intFromBool(range.reverse),
+            .keys_only = @intFromBool(range.keys_only),
+            .reserved = 0,
+            .memtables = @splat(0),
+        };
+        @memcpy(request.memtables[0..range.memtables.len], range.memtables);
+        @memcpy(memory[abi.context_key_offset..][0..range.lower.len], range.lower);
+        @memcpy(memory[abi.context_key_offset + range.lower.len ..][0..upper.len], upper);
+        return tables.cursorOpen(self.context);
+    }
+
+    pub fn fillByJob(self: *TableStore, handle: i32, row_count_max: u32, byte_count_max: u32) abi.JobHead {
+        var job = std.mem.zeroes(abi.CursorJob);
+        job.head.opcode = @intFromEnum(abi.Opcode.cursor_fill);
+        job.cursor = handle;
+        job.row_count_max = row_count_max;
+        job.byte_count_max = byte_count_max;
+        tables.run(&self.store, &job.head);
+        return job.head;
+    }
+};
+
+/// A page as its reader sees it.
+pub const Page = struct {
+    header: *const abi.PageHeader,
+    offsets: [*]const u32,
+    data: [*]const u8,
+
+    pub fn of(id: region.Id) Page {
+        const memory = region.slice(id).?;
+        const header: *const abi.PageHeader = @ptrCast(memory.ptr);
+        return .{
+            .header = header,
+            .offsets = @ptrCast(@alignCast(memory.ptr + abi.page_offsets_offset)),
+            .data = memory.ptr + header.data_offset,
+        };
+    }
+
+    pub fn key(self: Page, row: usize) []const u8 {
+        return self.data[self.offsets[2 * row]..self.offsets[2 * row + 1]];
+    }
+
+    pub fn value(self: Page, row: usize) []const u8 {
+        return self.data[self.offsets[2 * row + 1]..self.offsets[2 * row + 2]];
+    }
+};

@@ -1,15 +1,13 @@
 /** `Varve`: an open store, which is also its own `"default"` column family. */
-import { fileURLToPath } from "node:url";
-import { resolve as resolvePath } from "node:path";
-import { closed, invalidArgument, quote, unsupported, VarveError } from "../base/errors.ts";
-import { failureIsCode } from "./failures.ts";
+import { invalidArgument, quote, unsupported } from "../base/errors.ts";
 import { REAL_DISK, removeDirectory } from "../native/store_handle.ts";
 import { runTask, runTaskSync, type Task } from "../native/task.ts";
 import { EVENT_NAMES, type EventName, type Listener } from "../store/events.ts";
 import { DEFAULT_FAMILY } from "../store/families.ts";
-import { attach, attachSync, detach, detachSync, type StoreLocation } from "../store/registry.ts";
+import { attach, attachSync, detach, detachSync } from "../store/registry.ts";
 import type { Store } from "../store/store.ts";
 import type { Family } from "../tree/family.ts";
+import { addOperations, type BatchOperation } from "./batch_operations.ts";
 import { ColumnFamily } from "./column_family.ts";
 import {
   type KeyEncodingOption,
@@ -24,6 +22,7 @@ import {
   type ValueOutput,
 } from "./encodings/value_encoding.ts";
 import { Handle } from "./handle.ts";
+import { locate, resolveStorePath } from "./location.ts";
 import {
   type ColumnFamilyOptions,
   type OpenOptions,
@@ -39,4 +38,347 @@ import { promised } from "./signals.ts";
 import { Snapshot } from "./snapshot.ts";
 import { type Stats, statsOf } from "./stats.ts";
 import { WriteBatch } from "./write_batch.ts";
-import { addOperations, type BatchOperation } from "./batch_operations.ts";
+
+/** A column family with the encodings that its options name. */
+export type FamilyOf<KE extends KeyEncodingOption, VE extends ValueEncodingOption> = ColumnFamily<
+  KeyInput<KE>,
+  ValueInput<VE>,
+  KeyOutput<KE>,
+  ValueOutput<VE>
+>;
+
+/** A store with the encodings that its options name. */
+export type VarveOf<KE extends KeyEncodingOption, VE extends ValueEncodingOption> = Varve<
+  KeyInput<KE>,
+  ValueInput<VE>,
+  KeyOutput<KE>,
+  ValueOutput<VE>
+>;
+
+/**
+ * An embedded, ordered, durable key-value store. A promise that `put` returns resolves when the write is on stable storage
+ * (`durability: "sync"`, the default); writers that wait at the same time share one sync.
+ *
+ * @example
+ * ```ts
+ * import { Varve } from "varve";
+ *
+ * await using db = await Varve.open("./data");
+ * await db.put("user:1", "Ada");
+ * for (const [key, value] of db.entries({ prefix: "user:" })) console.log(key, value);
+ * ```
+ */
+export class Varve<
+  K = Uint8Array | string,
+  V = Uint8Array | string,
+  KeyOut = Uint8Array,
+  ValueOut = Uint8Array,
+> extends ColumnFamily<K, V, KeyOut, ValueOut> {
+  readonly #handle: Handle;
+  readonly #options: ResolvedOptions;
+  #closing: Promise<void> | undefined;
+
+  private constructor(store: Store, options: ResolvedOptions) {
+    const handle = new Handle(store, options.durability);
+    const { keyEncoding, valueEncoding } = options.columnFamilies.get(DEFAULT_FAMILY)!;
+    super(
+      handle,
+      store.families.named(DEFAULT_FAMILY)!,
+      resolveKeyEncoding(keyEncoding) as never,
+      resolveValueEncoding(valueEncoding) as never,
+    );
+    this.#handle = handle;
+    this.#options = options;
+  }
+
+  /**
+   * Opens a store, or makes it (parents too). In one process a second open of the same directory attaches to the running store.
+   *
+   * @param path a path, or a `file:` URL
+   * @throws {VarveError} `ERR_LOCKED` when another process has it, `ERR_NOT_FOUND` with `createIfMissing: false`, `ERR_EXISTS`
+   * with `errorIfExists`, `ERR_CORRUPTION`, `ERR_INVALID_ARGUMENT`, `ERR_IO`, `ERR_NATIVE`
+   */
+  static open(path: string | URL): Promise<Varve>;
+  static open<
+    KE extends KeyEncodingOption = "binary",
+    VE extends ValueEncodingOption = "binary",
+  >(path: string | URL, options?: OpenOptions<KE, VE>): Promise<VarveOf<KE, VE>>;
+  static async open(path: string | URL, options?: OpenOptions): Promise<unknown> {
+    const resolved = validateOpenOptions(options);
+    return new Varve(await attach(locate(path, resolved), resolved), resolved);
+  }
+
+  /** As `open`, blocking the thread. */
+  static openSync(path: string | URL): Varve;
+  static openSync<
+    KE extends KeyEncodingOption = "binary",
+    VE extends ValueEncodingOption = "binary",
+  >(path: string | URL, options?: OpenOptions<KE, VE>): VarveOf<KE, VE>;
+  static openSync(path: string | URL, options?: OpenOptions): unknown {
+    const resolved = validateOpenOptions(options);
+    return new Varve(attachSync(locate(path, resolved), resolved), resolved);
+  }
+
+  /**
+   * Removes a store's files, and its directory if nothing else is in it. No store there: nothing happens.
+   *
+   * @throws {VarveError} `ERR_LOCKED` while somebody has it open
+   */
+  static destroy(path: string | URL): Promise<void> {
+    return promised(() => {
+      removeDirectory(REAL_DISK, resolveStorePath(path));
+      return Promise.resolve();
+    });
+  }
+
+  /** Not there yet: rejects with `ERR_UNSUPPORTED`. */
+  static repair(_path: string | URL): Promise<void> {
+    return Promise.reject(unsupported("Cannot repair a store: this version does not"));
+  }
+
+  /** The column family of this name, made durably if it is missing. The encodings are this handle's own. */
+  columnFamily(name: string): Promise<FamilyOf<"binary", "binary">>;
+  columnFamily<
+    KE extends KeyEncodingOption = "binary",
+    VE extends ValueEncodingOption = "binary",
+  >(name: string, options?: ColumnFamilyOptions<KE, VE>): Promise<FamilyOf<KE, VE>>;
+  columnFamily(name: string, options?: ColumnFamilyOptions): Promise<unknown> {
+    return promised(async () => {
+      const tuning = this.#familyOptions(name, options);
+      const { store } = this.#handle;
+      const family = await runTask(store.jobs, store.openFamily(name, tuning));
+      return this.#familyHandle(family, tuning);
+    });
+  }
+
+  /** As `columnFamily`, blocking the thread. */
+  columnFamilySync(name: string): FamilyOf<"binary", "binary">;
+  columnFamilySync<
+    KE extends KeyEncodingOption = "binary",
+    VE extends ValueEncodingOption = "binary",
+  >(name: string, options?: ColumnFamilyOptions<KE, VE>): FamilyOf<KE, VE>;
+  columnFamilySync(name: string, options?: ColumnFamilyOptions): unknown {
+    const tuning = this.#familyOptions(name, options);
+    const { store } = this.#handle;
+    return this.#familyHandle(runTaskSync(store.jobs, store.openFamily(name, tuning)), tuning);
+  }
+
+  /** The names of all column families, `"default"` first. */
+  columnFamilies(): string[] {
+    this.#handle.requireOpen("list column families");
+    return this.#handle.store.families.names();
+  }
+
+  /**
+   * Drops a column family with everything in it; handles to it fail from then on with `ERR_COLUMN_FAMILY_DROPPED`.
+   *
+   * @throws {VarveError} `ERR_NOT_FOUND` when there is none of this name, `ERR_INVALID_ARGUMENT` for `"default"`
+   */
+  dropColumnFamily(name: string): Promise<void> {
+    return promised(() => this.#run(this.#dropping(name)));
+  }
+
+  /** As `dropColumnFamily`, blocking the thread. */
+  dropColumnFamilySync(name: string): void {
+    runTaskSync(this.#handle.store.jobs, this.#dropping(name));
+  }
+
+  /** A builder for an atomic write over column families; with operations, writes them at once. */
+  batch(): WriteBatch;
+  batch(operations: readonly BatchOperation[], options?: WriteOptions): Promise<void>;
+  batch(
+    operations?: readonly BatchOperation[],
+    options?: WriteOptions,
+  ): WriteBatch | Promise<void> {
+    if (operations === undefined) {
+      this.#handle.requireOpen("begin a batch");
+      return this.#newBatch();
+    }
+    return promised(() => {
+      const batch = this.#newBatch();
+      addOperations(batch, operations);
+      return batch.write(options);
+    });
+  }
+
+  /** Writes operations as one, blocking the thread. */
+  batchSync(operations: readonly BatchOperation[], options?: WriteOptions): void {
+    const batch = this.#newBatch();
+    addOperations(batch, operations);
+    batch.writeSync(options);
+  }
+
+  /** A consistent view of all column families as they are now. Dispose it when it is not needed. */
+  snapshot(): Snapshot {
+    this.#handle.requireOpen("take a snapshot");
+    return new Snapshot(this.#handle);
+  }
+
+  /** Resolves when every write that was committed before the call is on stable storage. */
+  sync(): Promise<void> {
+    return promised(() => this.#run(this.#syncing()));
+  }
+
+  /** As `sync`, blocking the thread. */
+  syncSync(): void {
+    runTaskSync(this.#handle.store.jobs, this.#syncing());
+  }
+
+  /** Turns what is in memory into tables. */
+  flush(): Promise<void> {
+    return promised(() => {
+      this.#handle.requireOpen("flush");
+      return this.#run(this.#handle.store.flush());
+    });
+  }
+
+  /** As `flush`, blocking the thread. */
+  flushSync(): void {
+    this.#handle.requireOpen("flush");
+    runTaskSync(this.#handle.store.jobs, this.#handle.store.flush());
+  }
+
+  /** Not there yet: rejects with `ERR_UNSUPPORTED`. */
+  compact(_range?: Range<K>): Promise<void> {
+    return Promise.reject(unsupported("Cannot compact: this version has no compaction"));
+  }
+
+  /** Not there yet: rejects with `ERR_UNSUPPORTED`. */
+  checkpoint(_dir: string | URL): Promise<void> {
+    return Promise.reject(unsupported("Cannot make a checkpoint: this version does not"));
+  }
+
+  /**
+   * Reads every live file and checks every checksum.
+   *
+   * @throws {VarveError} `ERR_CORRUPTION` with `path` and `offset`
+   */
+  verify(): Promise<void> {
+    return promised(() => {
+      this.#handle.requireOpen("verify");
+      return this.#run(this.#handle.store.verify());
+    });
+  }
+
+  /** Counters, sizes and shapes as a plain object. */
+  stats(): Stats {
+    this.#handle.requireOpen("read statistics");
+    return statsOf(this.#handle);
+  }
+
+  /** Not there yet: throws `ERR_UNSUPPORTED`. */
+  allocate(_bytes: number): Uint8Array {
+    throw unsupported("Cannot allocate: this version has no transfer of buffers");
+  }
+
+  /** Not there yet: throws `ERR_UNSUPPORTED`. */
+  release(_array: Uint8Array): void {
+    throw unsupported("Cannot release: this version has no transfer of buffers");
+  }
+
+  /** Calls the listener on each event of this name; see `EventTypes` for what it gets. */
+  addEventListener<Name extends EventName>(name: Name, listener: Listener<Name>): void {
+    checkListener(name, listener);
+    this.#handle.requireOpen("add a listener");
+    this.#handle.store.events.add(name, listener);
+  }
+
+  /** Ends what `addEventListener` began. */
+  removeEventListener<Name extends EventName>(name: Name, listener: Listener<Name>): void {
+    checkListener(name, listener);
+    this.#handle.store.events.remove(name, listener);
+  }
+
+  /**
+   * Closes this handle; the last one closes the store: pending writes end, `"volatile"` ones are flushed, the log is synced if it
+   * owes a sync, and the clean close goes on record. Closing twice is fine.
+   */
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  /** As `close`, blocking the thread. */
+  closeSync(): void {
+    const { store } = this.#handle;
+    if (this.#closing !== undefined) {
+      store.jobs.drive(() => store.isReleased);
+      return;
+    }
+    this.#closing = Promise.resolve();
+    this.#endHandle();
+    detachSync(store);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.closeSync();
+  }
+
+  async #close(): Promise<void> {
+    this.#endHandle();
+    await detach(this.#handle.store);
+  }
+
+  #endHandle(): void {
+    this.#handle.closed = true;
+    for (const cursor of this.#handle.cursors) cursor.close();
+    this.#handle.cursors.clear();
+  }
+
+  #run<T>(task: Task<T>): Promise<T> {
+    return runTask(this.#handle.store.jobs, task);
+  }
+
+  *#syncing(): Task<void> {
+    this.#handle.requireOpen("sync");
+    const { store } = this.#handle;
+    if (store.readOnly) return;
+    store.health.requireSound("sync");
+    const barrier = store.pipeline.requestBarrier(true);
+    yield barrier.settled;
+    if (barrier.error !== undefined) throw barrier.error;
+  }
+
+  *#dropping(name: string): Task<void> {
+    this.#handle.requireOpen("drop a column family");
+    validateFamilyName(name);
+    if (name === DEFAULT_FAMILY) {
+      throw invalidArgument(`Cannot drop column family ${quote(name)}: every store has it`);
+    }
+    yield* this.#handle.store.dropFamilyNamed(name);
+  }
+
+  #newBatch(): WriteBatch {
+    return new WriteBatch(this.target, ColumnFamily.targetOf);
+  }
+
+  #familyOptions(name: unknown, options: unknown): ResolvedFamilyOptions {
+    this.#handle.requireOpen("open a column family");
+    const { columnFamilies, familyDefaults } = this.#options;
+    const base = columnFamilies.get(validateFamilyName(name)) ?? familyDefaults;
+    return validateColumnFamilyOptions(options, base);
+  }
+
+  #familyHandle(family: Family, { keyEncoding, valueEncoding }: ResolvedFamilyOptions): unknown {
+    return new ColumnFamily(
+      this.#handle,
+      family,
+      resolveKeyEncoding(keyEncoding),
+      resolveValueEncoding(valueEncoding),
+    );
+  }
+}
+
+function checkListener(name: unknown, listener: unknown): void {
+  if (!EVENT_NAMES.includes(name as EventName)) {
+    throw invalidArgument(
+      `Cannot listen to ${quote(name)}: takes one of ${EVENT_NAMES.join(", ")}`,
+    );
+  }
+  if (typeof listener !== "function") {
+    throw invalidArgument(`Cannot listen with ${quote(listener)}: takes a function`);
+  }
+}

@@ -119,7 +119,9 @@ export class WriteBatch {
       throw invalidArgument(`Cannot ${verb} into ${quote(parameters[0])}: takes a ColumnFamily`);
     }
     if (target.handle.store !== this.#default.handle.store) {
-      throw invalidArgument(`Cannot ${verb} into column family '${target.family.name}': it is another store's`);
+      throw invalidArgument(
+        `Cannot ${verb} into column family '${target.family.name}': it is another store's`,
+      );
     }
     return [target, parameters[1], parameters[2]];
   }
@@ -157,7 +159,9 @@ export class WriteBatch {
 
   #reserve(bytes: number): void {
     if (bytes <= this.#bytes.length) return;
-    const grown = new Uint8Array(new ArrayBuffer(Math.ceil(Math.max(bytes, 2 * this.#bytes.length) / 8) * 8));
+    const grown = new Uint8Array(
+      new ArrayBuffer(Math.ceil(Math.max(bytes, 2 * this.#bytes.length) / 8) * 8),
+    );
     grown.set(this.#bytes.subarray(0, this.#used));
     this.#bytes = grown;
     this.#words = new Uint32Array(grown.buffer);

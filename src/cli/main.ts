@@ -6,13 +6,14 @@
 import process from "node:process";
 import { CommanderError } from "commander";
 import { describeFailure, exitCodeOf } from "./failure.ts";
-import { Output } from "./output.ts";
+import { Output, standardOutput } from "./output.ts";
 import { program } from "./program.ts";
 import { listenForStop } from "./stop.ts";
 
 async function main(args: string[]): Promise<number> {
-  const signal = listenForStop();
-  const output = Output.standard(signal);
+  const stdout = standardOutput();
+  const signal = listenForStop(stdout);
+  const output = Output.standard(stdout, signal);
   const command = program({ output, signal });
   try {
     await command.parseAsync(args, { from: "user" });

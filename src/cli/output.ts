@@ -11,8 +11,18 @@ import { finished } from "node:stream/promises";
 
 /** Text is handed on in pieces of about this many UTF-16 code units. */
 const PIECE_UNITS = 64 * 1024;
+const STDOUT_DESCRIPTOR = 1;
 /** Written last, to hear when all before it is written. */
 const NOTHING = new Uint8Array(0);
+
+/**
+ * The stream of standard output, the same for one process. Deno's `process.stdout` blocks the
+ * thread while a pipe is full, so that no SIGINT is heard; a file stream on the descriptor does not.
+ */
+export function standardOutput(): Writable {
+  if (!("deno" in process.versions) || process.stdout.isTTY) return process.stdout;
+  return createWriteStream("/dev/stdout", { fd: STDOUT_DESCRIPTOR, autoClose: false });
+}
 
 export class Output {
   /** Whether a person reads this. */
@@ -28,9 +38,9 @@ export class Output {
     this.#signal = signal;
   }
 
-  /** Standard output. `signal` ends waiting for its reader. */
-  static standard(signal: AbortSignal): Output {
-    return new Output(process.stdout, process.stdout.isTTY === true, signal);
+  /** Standard output, as `standardOutput` gave it. `signal` ends waiting for its reader. */
+  static standard(stream: Writable, signal: AbortSignal): Output {
+    return new Output(stream, process.stdout.isTTY === true, signal);
   }
 
   /** Runs `write` on a new file at `path`, which replaces an old one, and closes it. */

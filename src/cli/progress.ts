@@ -99,7 +99,7 @@ export function formatBytes(bytes: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];
   let scaled = bytes;
   let unit = 0;
-  while (scaled >= 999.5 && unit < units.length - 1) {
+  while (scaled >= (unit === 0 ? 999.5 : 999.95) && unit < units.length - 1) {
     scaled /= 1000;
     unit++;
   }

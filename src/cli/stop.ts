@@ -3,6 +3,7 @@
  * signal; what a command holds, the store first, is released on the way out.
  */
 import process from "node:process";
+import type { Writable } from "node:stream";
 
 /** The reason of the signal. Nothing is printed for it. */
 export class Stop extends Error {
@@ -16,13 +17,13 @@ export class Stop extends Error {
 }
 
 /**
- * A signal that SIGINT and a closed standard output abort. A second SIGINT finds no listener and
+ * A signal that SIGINT aborts, and `stdout` when nobody reads it any more. A second SIGINT finds no listener and
  * ends the process at once.
  */
-export function listenForStop(): AbortSignal {
+export function listenForStop(stdout?: Writable): AbortSignal {
   const controller = new AbortController();
   process.once("SIGINT", () => controller.abort(new Stop("interrupted", 130)));
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  stdout?.on("error", (error: NodeJS.ErrnoException) => {
     const closed = error.code === "EPIPE";
     controller.abort(closed ? new Stop("nobody reads the output", 0) : error);
   });

@@ -141,7 +141,9 @@ export class Pipeline {
     while (!until()) {
       this.#advance(true);
       if (until()) return;
-      this.jobs.drive(() => until() || (this.#group === undefined && this.#blockedOn === undefined));
+      this.jobs.drive(() =>
+        until() || (this.#group === undefined && this.#blockedOn === undefined)
+      );
     }
   }
 
@@ -350,4 +352,3 @@ function payloadBytesOf(buffers: readonly WriteBuffer[]): number {
   for (const buffer of buffers) if (isFramed(buffer)) bytes += buffer.bytes;
   return bytes;
 }
-

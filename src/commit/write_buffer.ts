@@ -23,7 +23,7 @@ export class WriteBuffer {
   retained = false;
   done = false;
   error: unknown;
-  #end = LogRun.BYTES;
+  #end: number = LogRun.BYTES;
   #promise: PromiseWithResolvers<void> | undefined;
   #settled: Signal | undefined;
 
@@ -124,4 +124,3 @@ export class WriteBufferPool {
     for (const buffer of this.#free.splice(0)) releaseRegion(buffer.region.id);
   }
 }
-

@@ -1,6 +1,6 @@
 /** Compares files in a store with the files on disk that they were made from, byte for byte. */
 import { Buffer } from "node:buffer";
-import { lstat, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import type { Varve } from "../../mod.ts";
 import {
   CONTENT_FAMILY,
@@ -8,7 +8,7 @@ import {
   hashContent,
   METADATA_FAMILY,
 } from "../cli/directory/layout.ts";
-import type { FoundFile } from "../cli/directory/walk.ts";
+import { findFile, type FoundFile } from "../cli/directory/walk.ts";
 import { forEachInFlight } from "../cli/in_flight.ts";
 import { existingFamily, type Family } from "../cli/store.ts";
 
@@ -61,8 +61,8 @@ async function judge(
   if (onDisk?.equals(stored)) return "same";
   const known = decodeMetadata(await metadata.get(Buffer.from(file.key)));
   if (known === undefined || known.sha256 !== hashContent(stored)) return "lost";
-  const now = await ifPresent(lstat(file.path));
-  const unchanged = now?.size === known.bytes && Math.floor(now.mtimeMs) === known.mtime;
+  const now = await ifPresent(findFile(file.key, file.path));
+  const unchanged = now?.bytes === known.bytes && now.mtime === known.mtime;
   return unchanged ? "lost" : "changed";
 }
 

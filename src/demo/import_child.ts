@@ -4,15 +4,16 @@
  */
 import process from "node:process";
 import { importFiles } from "../cli/directory/import_files.ts";
-import { Output } from "../cli/output.ts";
+import { Output, standardOutput } from "../cli/output.ts";
 import { listenForStop } from "../cli/stop.ts";
 import { openToWrite } from "../cli/store.ts";
 import { encodeAcknowledgement } from "./acknowledgement.ts";
 import { sample } from "./sample.ts";
 
 const [store, directory, filesMax, bytesMax, writers] = process.argv.slice(2);
-const signal = listenForStop();
-const output = Output.standard(signal);
+const stdout = standardOutput();
+const signal = listenForStop(stdout);
+const output = Output.standard(stdout, signal);
 await using db = await openToWrite(store);
 const limits = { filesMax: Number(filesMax), bytesMax: Number(bytesMax) };
 await importFiles(db, sample(directory, limits), {

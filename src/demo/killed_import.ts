@@ -12,7 +12,7 @@ export interface KilledImportOptions {
   /** Arguments of `import_child.ts`. */
   readonly arguments: readonly string[];
   /** Whether the process is to be killed now. */
-  isHalfWay(acknowledged: { files: number; bytes: number }): boolean;
+  isHalfWay(filesAcknowledged: number): boolean;
   onAcknowledged(acknowledgement: Acknowledgement): void;
   readonly signal: AbortSignal;
 }
@@ -38,12 +38,17 @@ export async function runKilledImport(options: KilledImportOptions): Promise<Kil
   const ended = once(child, "exit") as Promise<[code: number | null, signal: string | null]>;
   const keys = new Set<string>();
   let bytes = 0;
+  let killed = false;
   for await (const line of readLines(child.stdout, { wholeOnly: true })) {
     const acknowledgement = decodeAcknowledgement(line);
     keys.add(acknowledgement.key);
     bytes += acknowledgement.bytes;
     options.onAcknowledged(acknowledgement);
-    if (!child.killed && options.isHalfWay({ files: keys.size, bytes })) child.kill("SIGKILL");
+    if (!killed && options.isHalfWay(keys.size)) {
+      killed = true;
+      // By its pid: after `child.kill(signal)` Deno reports that signal, however the child ended.
+      if (child.pid !== undefined) process.kill(child.pid, "SIGKILL");
+    }
   }
   const [code, signal] = await ended;
   options.signal.throwIfAborted();

@@ -137,7 +137,8 @@ async function importAndKill(
   using progress = new Progress("files imported, to be killed at half", bytesTotal);
   return await runKilledImport({
     arguments: [store, root, String(limits.filesMax), String(limits.bytesMax), String(WRITERS)],
-    isHalfWay: ({ files, bytes }) => files >= filesTotal / 2 || bytes >= bytesTotal / 2,
+    // By number: a few huge files would put half of the bytes before nearly all of the files.
+    isHalfWay: (files) => files >= filesTotal / 2,
     onAcknowledged: ({ bytes }) => progress.advance(1, bytes),
     signal,
   });

@@ -42,7 +42,9 @@ export function encodeEntry(
     valueBytes = value.length;
     copyBytes(value, u8, valueStart);
   }
-  if (valueBytes > VALUE_BYTES_MAX) throw tooLarge("put a value", "it", valueBytes, VALUE_BYTES_MAX);
+  if (valueBytes > VALUE_BYTES_MAX) {
+    throw tooLarge("put a value", "it", valueBytes, VALUE_BYTES_MAX);
+  }
   padToWord(u8, valueStart + valueBytes);
   const header = offset >> 2;
   u32[header + (LogEntry.typeAndKeyBytes >> 2)] = type | (keyBytes << 16);

@@ -8,7 +8,12 @@
 import { assert } from "../base/assert.ts";
 import { sequenceHigh, sequenceLow } from "../base/sequence.ts";
 import { copyWords, wordsOf } from "../base/words.ts";
-import { EntryType, MEMTABLE_HEADER_WORDS, MemtableEntry, MemtableHeader } from "../native/layout.gen.ts";
+import {
+  EntryType,
+  MEMTABLE_HEADER_WORDS,
+  MemtableEntry,
+  MemtableHeader,
+} from "../native/layout.gen.ts";
 import { native } from "../native/library.ts";
 import { nativeError } from "../native/failure.ts";
 import { type Region, reserveRegion } from "../native/region.ts";
@@ -77,7 +82,8 @@ export class Memtable {
     keyBytes: number,
     valueBytes: number,
   ): Memtable {
-    const words = ENTRY_WORDS + wordsOf(keyBytes) + wordsOf(valueBytes) + MEMTABLE_HEADER_WORDS + 1 +
+    const words = ENTRY_WORDS + wordsOf(keyBytes) + wordsOf(valueBytes) + MEMTABLE_HEADER_WORDS +
+      1 +
       2 * FIRST_SLOT_COUNT;
     return words * 4 <= budgetBytes
       ? new Memtable(family, budgetBytes, reservedBytes(budgetBytes))
@@ -248,7 +254,10 @@ export class Memtable {
     const u32 = this.#u32;
     const words = 1 + 2 * slotCount;
     const start = Atomics.add(u32, TAIL, words);
-    assert(start + words <= u32[MemtableHeader.capacityWords >> 2], "a memtable's reserve holds its indexes");
+    assert(
+      start + words <= u32[MemtableHeader.capacityWords >> 2],
+      "a memtable's reserve holds its indexes",
+    );
     const slots = start + 1;
     u32[start] = slotCount;
     u32.fill(0, slots, slots + 2 * slotCount);

@@ -15,7 +15,7 @@ import {
 } from "./layout.gen.ts";
 import type { Jobs } from "./jobs.ts";
 import { type Region, releaseRegion, reserveRegion } from "./region.ts";
-import { type Task, takeJob } from "./task.ts";
+import { takeJob, type Task } from "./task.ts";
 
 export interface FileName {
   readonly kind: number;
@@ -36,7 +36,11 @@ export interface FoundFile extends FileName {
 const LISTED_FILES_MAX = 1 << 20;
 
 export class Files {
-  constructor(readonly jobs: Jobs, readonly directory: string, readonly lane: number = Lane.background) {}
+  constructor(
+    readonly jobs: Jobs,
+    readonly directory: string,
+    readonly lane: number = Lane.background,
+  ) {}
 
   *open(name: FileName, flags: number): Task<OpenFile> {
     const job = yield* this.#job(Opcode.fileOpen, name);
@@ -111,7 +115,9 @@ export class Files {
     yield job;
     const result = this.jobs.result(job);
     this.jobs.release(job);
-    if (result < 0) throw nativeError(result, "Cannot sync the directory", { path: this.directory });
+    if (result < 0) {
+      throw nativeError(result, "Cannot sync the directory", { path: this.directory });
+    }
   }
 
   /** Every file of ours in the directory. */
@@ -120,6 +126,7 @@ export class Files {
     try {
       const job = yield* this.#job(Opcode.directoryList, { kind: 0, number: 0 });
       this.jobs.shared.i32[(job + FileJob.region) >> 2] = into.id;
+      this.jobs.shared.f64[(job + FileJob.bytes) >> 3] = into.bytes;
       yield job;
       const result = this.jobs.result(job);
       const count = this.jobs.value(job);

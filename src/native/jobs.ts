@@ -46,6 +46,7 @@ export class Jobs {
   #awaited = 0;
   #idleTurns = 0;
   #ticking = false;
+  #ended = false;
   #backgroundTimer: ReturnType<typeof setTimeout> | undefined;
 
   /** `stepped`: the disk is simulated, and this thread runs what is submitted. */
@@ -114,9 +115,11 @@ export class Jobs {
     if (this.#stepped && this.#outstanding > 0) native().call.varve_store_step(this.#store);
     const { u32 } = this.shared;
     let found = false;
-    while (this.#head !== Atomics.load(u32, COMPLETION_TAIL)) {
+    // A completion may close the store, and with it end this loop.
+    while (!this.#ended && this.#head !== Atomics.load(u32, COMPLETION_TAIL)) {
       const index = Atomics.load(u32, COMPLETIONS + (this.#head & (JOB_COUNT - 1)));
       this.#head = (this.#head + 1) >>> 0;
+      if (index >= JOB_COUNT) continue; // a wake-up and nothing else
       this.#outstanding--;
       found = true;
       const done = this.#handlers[index]!;
@@ -153,6 +156,13 @@ export class Jobs {
     assert(this.#awaited >= 0, "every unhold has its hold");
   }
 
+  /** Called when the store is released: its region is not ours to look at any more. */
+  end(): void {
+    assert(this.#outstanding === 0, "a store is released when its jobs are done");
+    this.#ended = true;
+    clearTimeout(this.#backgroundTimer);
+  }
+
   get outstanding(): number {
     return this.#outstanding;
   }
@@ -171,6 +181,7 @@ export class Jobs {
   }
 
   readonly #tick = (): void => {
+    if (this.#ended) return;
     this.#idleTurns = this.poll() ? 0 : this.#idleTurns + 1;
     if (this.#outstanding === 0 || this.#awaited === 0) {
       this.#ticking = false;

@@ -10,7 +10,7 @@ import { ABI_HASH } from "./layout.gen.ts";
 import { environment, isDeno, libraryFileName, permitted, platformName } from "./platform.ts";
 import type { SYMBOLS } from "./symbols.gen.ts";
 
-type Symbols = typeof SYMBOLS;
+type Symbols = Omit<typeof SYMBOLS, "varve_store_wait_async">;
 type ParameterOf<Kind> = Kind extends "buffer" ? Uint8Array : number;
 type ParametersOf<Kinds extends readonly string[]> = {
   -readonly [Index in keyof Kinds]: ParameterOf<Kinds[Index]>;
@@ -27,7 +27,11 @@ export type NativeCalls = {
 export interface Native {
   readonly call: NativeCalls;
   /** `varve_store_wait` on another thread; absent where the runtime has no such calls (Bun). */
-  readonly waitAsync?: (store: number, seen: number, timeoutMicroseconds: number) => Promise<number>;
+  readonly waitAsync?: (
+    store: number,
+    seen: number,
+    timeoutMicroseconds: number,
+  ) => Promise<number>;
   /** A view of native memory that this process never unmaps. */
   readonly view: (address: number, bytes: number) => ArrayBuffer;
 }
@@ -84,7 +88,9 @@ function checkLayout(library: Native, path: string): void {
   if (hash === ABI_HASH) return;
   throw new VarveError(
     "ERR_NATIVE",
-    `Cannot use the native library '${path}': its layout is ${hash.toString(16)}, this module's is ` +
+    `Cannot use the native library '${path}': its layout is ${
+      hash.toString(16)
+    }, this module's is ` +
       `${ABI_HASH.toString(16)}; build it again with 'npm run build'`,
     { path },
   );

@@ -15,10 +15,9 @@ export function openInBun(path: string): Native {
   // A static import of `bun:ffi` would not resolve in Deno.
   const ffi = createRequire(import.meta.url)("bun:ffi") as BunFfi;
   const declarations = Object.fromEntries(
-    Object.entries(SYMBOLS).map(([name, symbol]) => [
-      name,
-      { args: symbol.parameters, returns: symbol.result },
-    ]),
+    Object.entries(SYMBOLS)
+      .filter(([, symbol]) => !("nonblocking" in symbol)) // only Deno has such calls
+      .map(([name, symbol]) => [name, { args: symbol.parameters, returns: symbol.result }]),
   );
   const { symbols } = ffi.dlopen(path, declarations);
   return {

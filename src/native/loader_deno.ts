@@ -12,19 +12,10 @@ interface DenoFfi {
 
 export function openInDeno(path: string): Native {
   const deno = (globalThis as unknown as { Deno: DenoFfi }).Deno;
-  const wait = SYMBOLS.varve_store_wait;
-  const { symbols } = deno.dlopen(path, {
-    ...SYMBOLS,
-    wait_async: {
-      name: "varve_store_wait",
-      parameters: wait.parameters,
-      result: wait.result,
-      nonblocking: true,
-    },
-  });
+  const { symbols } = deno.dlopen(path, SYMBOLS);
   return {
     call: symbols as unknown as NativeCalls,
-    waitAsync: symbols.wait_async as unknown as Native["waitAsync"],
+    waitAsync: symbols.varve_store_wait_async as unknown as Native["waitAsync"],
     view: (address, bytes) =>
       deno.UnsafePointerView.getArrayBuffer(deno.UnsafePointer.create(BigInt(address)), bytes),
   };

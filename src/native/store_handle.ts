@@ -44,7 +44,9 @@ export function removeDirectory(disk: number, path: string): void {
   const result = native().call.varve_store_remove(disk, bytes, bytes.length);
   if (result >= 0) return;
   if (result === Code.attached) {
-    throw new VarveError("ERR_LOCKED", `Cannot destroy '${path}': it is open in this process`, { path });
+    throw new VarveError("ERR_LOCKED", `Cannot destroy '${path}': it is open in this process`, {
+      path,
+    });
   }
   throw openError(result, "destroy", path);
 }

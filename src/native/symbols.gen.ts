@@ -116,4 +116,12 @@ export const SYMBOLS = {
     parameters: ["i32"],
     result: "i32",
   },
+  varve_cache_resize: {
+    parameters: ["f64"],
+    result: "i32",
+  },
+  varve_cache_bytes: {
+    parameters: [],
+    result: "f64",
+  },
 } as const;

@@ -21,7 +21,7 @@ import {
 } from "../native/layout.gen.ts";
 import { native } from "../native/library.ts";
 import { type Region, region } from "../native/region.ts";
-import { type Task, takeJob } from "../native/task.ts";
+import { takeJob, type Task } from "../native/task.ts";
 import { assert } from "../base/assert.ts";
 import type { Family } from "../tree/family.ts";
 import { SHARED_BYTES_MAX } from "./result_slab.ts";

@@ -21,7 +21,7 @@ import {
 } from "../native/layout.gen.ts";
 import { native } from "../native/library.ts";
 import { type Region, region, releaseRegion, reserveRegion } from "../native/region.ts";
-import { type Task, takeJob } from "../native/task.ts";
+import { takeJob, type Task } from "../native/task.ts";
 import type { Family } from "../tree/family.ts";
 import { ResultSlab } from "./result_slab.ts";
 

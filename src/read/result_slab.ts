@@ -22,7 +22,9 @@ export class ResultSlab {
     const offset = this.#take(bytes);
     const words = wordsOf(bytes);
     const into = this.#u32;
-    for (let index = 0, at = offset >> 2; index < words; index++) into[at + index] = u32[start + index];
+    for (let index = 0, at = offset >> 2; index < words; index++) {
+      into[at + index] = u32[start + index];
+    }
     return new Uint8Array(this.#buffer, offset, bytes);
   }
 

@@ -13,7 +13,7 @@ import { CONTEXT_BYTES, FileKind } from "../native/layout.gen.ts";
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
 import { closeDirectory } from "../native/store_handle.ts";
 import { startTask, type Task } from "../native/task.ts";
-import { Family } from "../tree/family.ts";
+import { Family, type FamilyTuning } from "../tree/family.ts";
 import { Manifest } from "../tree/manifest.ts";
 import { verifyTable } from "../tree/tables.ts";
 import { Backpressure } from "./backpressure.ts";
@@ -43,6 +43,7 @@ export class Foundation {
 
   /** Gives everything back. The native side ends its threads and lets go of the lock. */
   release(): void {
+    this.jobs.end();
     closeDirectory(this.handle);
     releaseRegion(this.context.id);
   }
@@ -64,6 +65,7 @@ export class Store {
   readonly flusher: Flusher;
   readonly #syncTimer: SyncTimer;
   #closed = false;
+  #released = false;
 
   constructor(
     readonly foundation: Foundation,
@@ -122,6 +124,11 @@ export class Store {
     return this.#closed;
   }
 
+  /** Whether nothing is left of it. */
+  get isReleased(): boolean {
+    return this.#released;
+  }
+
   get readOnly(): boolean {
     return this.settings.readOnly;
   }
@@ -135,28 +142,36 @@ export class Store {
   }
 
   /** The family of this name, made durably if it is missing. */
-  *openFamily(name: string): Task<Family> {
+  *openFamily(name: string, tuning: FamilyTuning): Task<Family> {
     const found = this.families.named(name);
     if (found !== undefined) return found;
-    this.requireWritable(`create column family '${name}'`);
+    if (this.readOnly) {
+      throw new VarveError(
+        "ERR_NOT_FOUND",
+        `Cannot open column family '${name}': there is none, and the store is read-only`,
+        { path: this.path },
+      );
+    }
+    let made: Family | undefined;
     yield* this.manifest.append(() => {
       // Somebody else's call may have made it while this one waited its turn.
       if (this.families.named(name) !== undefined) return undefined;
       const id = this.manifest.state.nextFamilyId;
-      const tuning = this.settings.columnFamilies.get(name) ?? this.settings.familyDefaults;
-      this.#created.set(name, new Family(id, name, tuning, [], this.context));
+      made = new Family(id, name, tuning, [], this.context);
       return { createdFamilies: [{ id, name }], nextFamilyId: id + 1 };
     });
-    const made = this.#created.get(name);
-    if (made !== undefined) {
-      this.#created.delete(name);
-      this.families.add(made);
-    }
+    if (made !== undefined) this.families.add(made);
     return this.families.named(name)!;
   }
 
-  /** Families whose record is being made durable. */
-  readonly #created = new Map<string, Family>();
+  /** Drops a family by name. */
+  *dropFamilyNamed(name: string): Task<void> {
+    const family = this.families.named(name);
+    if (family === undefined) {
+      throw new VarveError("ERR_NOT_FOUND", `Cannot drop column family '${name}': there is none`);
+    }
+    yield* this.dropFamily(family);
+  }
 
   /** Drops a family durably. Later calls on it fail; its tables are removed. */
   *dropFamily(family: Family): Task<void> {
@@ -251,6 +266,6 @@ export class Store {
     yield* this.manifest.close();
     this.pipeline.pool.drain();
     this.foundation.release();
+    this.#released = true;
   }
 }
-

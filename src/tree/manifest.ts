@@ -4,7 +4,7 @@
  * full disk is found before anything is written.
  */
 import { corruption } from "../base/errors.ts";
-import { encodeEdit, decodeEdit, type ManifestEdit } from "../format/manifest_edit.ts";
+import { decodeEdit, encodeEdit, type ManifestEdit } from "../format/manifest_edit.ts";
 import {
   checksumOfRecord,
   decodeManifest,
@@ -210,7 +210,12 @@ function* begin(
   return { file, end: bytes.length, chain, reserved, base: snapshot.length };
 }
 
-function* writeAndSync(files: Files, file: OpenFile, bytes: Uint8Array, offset: number): Task<void> {
+function* writeAndSync(
+  files: Files,
+  file: OpenFile,
+  bytes: Uint8Array,
+  offset: number,
+): Task<void> {
   const region = reserveRegion(bytes.length);
   try {
     region.u8.set(bytes);

@@ -3,7 +3,12 @@
  * Edits read from disk are checked against the state that they change: an impossible one is damage.
  */
 import { corruption } from "../base/errors.ts";
-import type { FamilyRecord, LogPosition, ManifestEdit, TableRecord } from "../format/manifest_edit.ts";
+import type {
+  FamilyRecord,
+  LogPosition,
+  ManifestEdit,
+  TableRecord,
+} from "../format/manifest_edit.ts";
 
 export interface FamilyState extends FamilyRecord {
   /** Every logged entry up to this sequence number is in the tables. */
@@ -43,7 +48,9 @@ export class ManifestState {
     for (const { family: id, number } of edit.removedTables ?? []) {
       const state = family(id);
       const kept = state.tables.filter((table) => table.number !== number);
-      if (kept.length === state.tables.length) throw impossible(`removes the unknown table ${number}`);
+      if (kept.length === state.tables.length) {
+        throw impossible(`removes the unknown table ${number}`);
+      }
       state.tables = kept;
     }
     for (const table of edit.addedTables ?? []) family(table.family).tables.unshift(table);

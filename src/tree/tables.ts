@@ -1,6 +1,6 @@
 /** Table files as tasks: making one from a memtable, opening one that the manifest names, checking every byte of one. */
 import { nativeError } from "../native/failure.ts";
-import { type Files, fileName } from "../native/files.ts";
+import { fileName, type Files } from "../native/files.ts";
 import {
   FileKind,
   KEY_BYTES_MAX,
@@ -11,7 +11,7 @@ import {
 } from "../native/layout.gen.ts";
 import type { Memtable } from "../memtable/memtable.ts";
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
-import { type Task, takeJob } from "../native/task.ts";
+import { takeJob, type Task } from "../native/task.ts";
 import type { TableRecord } from "../format/manifest_edit.ts";
 import type { FamilyTuning } from "./family.ts";
 import type { Table } from "./version.ts";
@@ -119,5 +119,8 @@ function finish(files: Files, job: number, verb: string, number: number): number
   files.jobs.release(job);
   if (result >= 0) return result;
   const name = { kind: FileKind.table, number };
-  throw nativeError(result, `Cannot ${verb} '${fileName(name)}'`, { path: files.path(name), offset });
+  throw nativeError(result, `Cannot ${verb} '${fileName(name)}'`, {
+    path: files.path(name),
+    offset,
+  });
 }

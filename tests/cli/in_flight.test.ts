@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
+import { setImmediate } from "node:timers";
 import { forEachInFlight } from "../../src/cli/in_flight.ts";
 import { test } from "../harness.ts";
+
+/** Long enough for the producer to fill every place. */
+const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 test("forEachInFlight() starts in order and keeps to its bounds", async () => {
   const started: number[] = [];
@@ -14,7 +18,7 @@ test("forEachInFlight() starts in order and keeps to its bounds", async () => {
       jobsMost = Math.max(jobsMost, ++jobs);
       weight += item;
       if (jobs > 1) weightMost = Math.max(weightMost, weight);
-      await Promise.resolve();
+      await nextTurn();
       jobs--;
       weight -= item;
     },

@@ -1,9 +1,16 @@
 import assert from "node:assert/strict";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import process from "node:process";
 import { temporaryDirectory, test } from "../harness.ts";
 import { collect, ignoreClosedPipe, runVarve, startVarve, varve } from "./command.ts";
 import { manyLines } from "./data.ts";
+
+/** By its pid: after `child.kill(signal)` Deno reports that signal, whatever the exit code was. */
+function interrupt(child: ChildProcess): void {
+  assert.ok(child.pid !== undefined);
+  process.kill(child.pid, "SIGINT");
+}
 
 /** A store whose export fills every pipe between two processes. */
 async function largeStore(): Promise<string> {
@@ -34,7 +41,7 @@ for (const command of ["scan", "export"]) {
     const stderr = collect(child.stderr);
     await once(child.stdout, "data");
     child.stdout.pause();
-    child.kill("SIGINT");
+    interrupt(child);
     const [code, signal] = await ended;
     child.stdout.destroy();
     assert.deepEqual([code, signal, String(await stderr)], [130, null, ""]);
@@ -51,7 +58,7 @@ test("import: SIGINT closes the store, exits with 130, and leaves a store that o
   child.stdin.on("error", ignoreClosedPipe);
   // More than a pipe holds: when all of it is taken, the import is under way. No end follows.
   await new Promise<void>((resolve) => child.stdin.write(manyLines(), () => resolve()));
-  child.kill("SIGINT");
+  interrupt(child);
   const [code, signal] = await ended;
   child.stdin.destroy();
   assert.deepEqual([code, signal], [130, null]);

@@ -9,9 +9,9 @@ const locks = @import("locks.zig");
 
 pub const Id = i32;
 const count_max = 1024;
-const generation_max = 0x7fff;
+const generation_count = 0x7fff;
 
-const Slot = struct { disk: ?disk.Disk = null, users: u32 = 0, generation: u16 = 1 };
+const Slot = struct { disk: ?disk.Disk = null, users: u32 = 0, generation: u16 = 0 };
 
 var slots: [count_max]Slot = @splat(.{});
 var mutex: locks.Mutex = .{};
@@ -37,7 +37,7 @@ pub fn destroy(id: Id) i32 {
     if (slot.users > 0) return abi.Code.attached.int();
     disk_simulated.destroy(slot.disk.?);
     slot.disk = null;
-    slot.generation = if (slot.generation == generation_max) 1 else slot.generation + 1;
+    slot.generation = (slot.generation + 1) % generation_count;
     return 0;
 }
 
@@ -66,7 +66,7 @@ fn find(id: Id) ?*Slot {
 }
 
 fn idOf(index: usize) Id {
-    return @intCast((@as(u32, slots[index].generation) << 16) | index);
+    return @intCast(((@as(u32, slots[index].generation) + 1) << 16) | index);
 }
 
 test "a disk in use stays, a destroyed one is gone for good" {

@@ -15,7 +15,11 @@ const system = @import("system.zig");
 const tables = @import("tables.zig");
 
 /// A fault of the host's is the host's to report; a panic of ours says so before it ends the process.
-pub const std_options: std.Options = .{ .enable_segfault_handler = false };
+pub const std_options: std.Options = .{
+    .enable_segfault_handler = false,
+    // Else 256 KiB of every thread's local storage, for a handler that we do not install.
+    .signal_stack_size = null,
+};
 pub const panic = std.debug.FullPanic(panicLine);
 
 fn panicLine(message: []const u8, _: ?usize) noreturn {
@@ -191,6 +195,15 @@ pub export fn varve_cursor_fill(cursor: i32, row_count_max: u32, byte_count_max:
 
 pub export fn varve_cursor_close(cursor: i32) i32 {
     return reading("cursorClose", .{cursor});
+}
+
+/// Bounds the block cache, which all stores of the process share.
+pub export fn varve_cache_resize(bytes: f64) i32 {
+    return reading("cacheSetCapacity", .{bytes});
+}
+
+pub export fn varve_cache_bytes() f64 {
+    return if (@hasDecl(tables, "cacheBytes")) tables.cacheBytes() else 0;
 }
 
 inline fn reading(comptime name: []const u8, arguments: anytype) i32 {

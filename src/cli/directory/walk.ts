@@ -53,7 +53,7 @@ export async function* walk(root: string, excluded?: string): AsyncGenerator<Tre
       const path = join(root, entryKey);
       if (path === excluded) yield { kind: "skipped", key: entryKey, what: "the store itself" };
       else if (entry.isDirectory()) below.push(entryKey);
-      else if (entry.isFile()) yield await tried(entryKey, () => found(entryKey, path));
+      else if (entry.isFile()) yield await tried(entryKey, () => findFile(entryKey, path));
       else if (entry.isSymbolicLink()) {
         yield { kind: "skipped", key: entryKey, what: "a symbolic link" };
       } else yield { kind: "skipped", key: entryKey, what: "no regular file" };
@@ -62,7 +62,8 @@ export async function* walk(root: string, excluded?: string): AsyncGenerator<Tre
   }
 }
 
-async function found(key: string, path: string): Promise<FoundFile> {
+/** What is known of the file at `path`, which is `key` in its tree. */
+export async function findFile(key: string, path: string): Promise<FoundFile> {
   // As bigint: the same milliseconds in every runtime, without rounding.
   const { size, mtimeNs, mode } = await lstat(path, { bigint: true });
   return {

@@ -1,0 +1,133 @@
+/** `db.stats()`: what a store has done and what it holds, as a plain object that survives `JSON.stringify`. */
+import { Counters, STORE_COUNTERS_OFFSET } from "../native/layout.gen.ts";
+import type { Store } from "../store/store.ts";
+import type { Handle } from "./handle.ts";
+
+/** Counters run since the store was opened, sizes are bytes. */
+export interface Stats {
+  readonly path: string;
+  readonly sequence: number;
+  /** The error that ended writing, if one did. */
+  readonly failure: string | null;
+  /** Whether the log's segments are written past the page cache. */
+  readonly directIo: boolean;
+  readonly write: {
+    /** Groups that were committed, and the writes (a batch is one) and entries in them. */
+    readonly groups: number;
+    readonly batches: number;
+    readonly entries: number;
+    readonly writersPerGroup: number;
+    /** Groups that were made durable. */
+    readonly syncGroups: number;
+    /** Writes that went to the log, and the system calls that carried them there. */
+    readonly writesIn: number;
+    readonly callsOut: number;
+    readonly bytes: number;
+    /** Syncs of files, and requests that another's sync answered. */
+    readonly syncs: number;
+    readonly syncsShared: number;
+  };
+  readonly read: {
+    readonly gets: number;
+    readonly memtableHits: number;
+    /** Gets that went on to the tables. */
+    readonly tableReads: number;
+    readonly filterNegatives: number;
+    readonly cacheHits: number;
+    readonly cacheMisses: number;
+    /** Read calls of the system, and their bytes. */
+    readonly calls: number;
+    readonly bytes: number;
+    readonly filesOpened: number;
+  };
+  readonly stall: {
+    readonly count: number;
+    readonly milliseconds: number;
+    readonly reason: string;
+  };
+  readonly flush: { readonly count: number; readonly bytes: number; readonly failures: number };
+  readonly log: {
+    readonly segments: number;
+    readonly segment: number;
+    readonly offset: number;
+    readonly synced: boolean;
+  };
+  readonly memtableBytes: number;
+  readonly columnFamilies: Readonly<Record<string, FamilyStats>>;
+}
+
+/** One column family's share. */
+export interface FamilyStats {
+  readonly memtableBytes: number;
+  readonly memtableEntries: number;
+  readonly frozenMemtables: number;
+  /** From level 0 downwards. */
+  readonly levels: readonly { readonly files: number; readonly bytes: number }[];
+}
+
+export function statsOf({ store, reader }: Handle): Stats {
+  const { pipeline, flusher, backpressure, log, health } = store;
+  const groups = pipeline.counters.groups;
+  return {
+    path: store.path,
+    sequence: store.visibility.visible,
+    failure: health.failure?.message ?? null,
+    directIo: log.segments.some(({ file }) => file.direct),
+    write: {
+      groups,
+      batches: pipeline.counters.writes,
+      entries: pipeline.counters.entries,
+      writersPerGroup: groups === 0 ? 0 : pipeline.counters.writes / groups,
+      syncGroups: pipeline.counters.syncGroups,
+      writesIn: counter(store, Counters.writesIn),
+      callsOut: counter(store, Counters.writeCalls),
+      bytes: counter(store, Counters.bytesWritten),
+      syncs: counter(store, Counters.syncs),
+      syncsShared: counter(store, Counters.syncsShared),
+    },
+    read: {
+      ...reader.counters,
+      filterNegatives: counter(store, Counters.filterNegatives),
+      cacheHits: counter(store, Counters.cacheHits),
+      cacheMisses: counter(store, Counters.cacheMisses),
+      calls: counter(store, Counters.readCalls),
+      bytes: counter(store, Counters.bytesRead),
+      filesOpened: counter(store, Counters.filesOpened),
+    },
+    stall: { ...backpressure.stalls },
+    flush: { ...flusher.counters },
+    log: {
+      segments: log.segments.length,
+      ...log.position,
+      synced: log.isSynced,
+    },
+    memtableBytes: store.families.memtableBytes,
+    columnFamilies: Object.fromEntries(
+      store.families.names().map((name) => [name, familyStats(store, name)]),
+    ),
+  };
+}
+
+function familyStats(store: Store, name: string): FamilyStats {
+  const family = store.families.named(name)!;
+  const memtables = [family.active, ...family.frozen];
+  const levels: { files: number; bytes: number }[] = [];
+  for (const { record } of family.version.tables) {
+    while (levels.length <= record.level) levels.push({ files: 0, bytes: 0 });
+    levels[record.level].files++;
+    levels[record.level].bytes += record.fileBytes;
+  }
+  return {
+    memtableBytes: family.memtableBytes,
+    memtableEntries: memtables.reduce((sum, { entryCount }) => sum + entryCount, 0),
+    frozenMemtables: family.frozen.length,
+    levels,
+  };
+}
+
+/** A native counter: two words, low first; exact to 2^53. */
+function counter(store: Store, offset: number): number {
+  const { u32 } = store.jobs.shared;
+  const word = (STORE_COUNTERS_OFFSET + offset) >> 2;
+  return Atomics.load(u32, word) + Atomics.load(u32, word + 1) * 2 ** 32;
+}

@@ -91,6 +91,7 @@ pub const Table = struct {
         const footer = format.Footer.decode(&bytes, self.file.number, self.file_bytes) catch |e|
             return translate(e, footer_offset, failure);
 
+        try self.checkPadding(footer.properties.end(), footer_offset, failure);
         self.properties_content = try self.loadBlock(footer.properties, failure);
         self.properties = format.Properties.decode(self.properties_content[0..footer.properties.bytes]) catch |e|
             return translate(e, footer.properties.offset, failure);
@@ -103,6 +104,15 @@ pub const Table = struct {
         }
         self.index_content = try self.loadBlock(footer.index, failure);
         try self.loadIndex(footer, failure);
+    }
+
+    /// Zeros, up to the footer: nothing in the file is left unchecked.
+    fn checkPadding(self: *Table, start: u64, end: u64, failure: *Fault) fault.Error!void {
+        var padding: [format.file_align]u8 = undefined;
+        const part = padding[0..@intCast(end - start)];
+        if (part.len == 0) return;
+        try self.readExactly(part, start, failure);
+        if (!std.mem.allEqual(u8, part, 0)) return failure.corrupt(start);
     }
 
     /// Blocks must follow one another from the file's start to the filter, and their keys ascend.

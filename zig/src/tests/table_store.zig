@@ -108,7 +108,7 @@ pub const TableStore = struct {
 
     pub const Answer = struct { code: i32, entry_type: u32, value: []const u8 };
 
-    /// The value lies in the context, until the next call. Large ones are not expected.
+    /// The value lies in the context, until the next call; one too large for it is not returned here.
     pub fn get(self: *TableStore, in_version: i32, key: []const u8, sequence: u64, flags: u32) Answer {
         const memory = region.slice(self.context).?;
         @memcpy(memory[abi.context_key_offset..][0..key.len], key);
@@ -118,7 +118,7 @@ pub const TableStore = struct {
         return .{
             .code = code,
             .entry_type = result.entry_type,
-            .value = memory[abi.context_value_offset..][0..result.value_bytes],
+            .value = memory[abi.context_value_offset..][0..if (result.value_region < 0) result.value_bytes else 0],
         };
     }
 

@@ -37,8 +37,6 @@ export interface CommitHost {
   memoryObstacle(): Signal | undefined;
   /** A segment for a frame of this size is being made; set when that ended. May throw what prevents it. */
   segmentObstacle(payloadBytes: number, durable: boolean): Signal;
-  /** Called after each group, with nothing claimed. */
-  committed(): void;
 }
 
 export interface CommitCounters {
@@ -50,11 +48,16 @@ export interface CommitCounters {
   bytes: number;
 }
 
+/** Buffers that are committed together: one frame, one sync at most, one moment of visibility. */
 interface Group {
   readonly buffers: readonly WriteBuffer[];
+  /** Those that the frame carries: neither empty nor volatile. */
+  readonly runs: readonly WriteBuffer[];
+  readonly payloadBytes: number;
+  readonly writeCount: number;
   readonly durable: boolean;
-  readonly segment: number;
-  readonly lastSequence: number;
+  segment: number;
+  lastSequence: number;
 }
 
 export class Pipeline {
@@ -182,38 +185,53 @@ export class Pipeline {
     while (this.#group === undefined && this.#blockedOn === undefined && this.#queue.length > 0) {
       if (this.jobs.outstanding > 0) this.jobs.poll();
       if (this.#group !== undefined || this.#queue.length === 0) return;
-      const buffers = this.#nextBuffers();
+      const group = this.#nextGroup();
       try {
-        const obstacle = this.#obstacle(buffers);
-        if (obstacle === undefined) this.#begin(buffers, blocking);
+        const obstacle = this.#obstacle(group);
+        if (obstacle === undefined) this.#begin(group, blocking);
         else this.#blockOn(obstacle);
       } catch (error) {
         this.#group = undefined;
-        this.#reject(buffers, error);
+        this.#reject(group, error);
       }
     }
   }
 
-  /** The buffers at the head of the queue that make one group. */
-  #nextBuffers(): WriteBuffer[] {
-    const buffers = [this.#queue[0]];
-    let bytes = this.#queue[0].bytes;
-    for (let index = 1; index < this.#queue.length && index < LOG_EXTENTS_MAX; index++) {
-      bytes += this.#queue[index].bytes;
-      if (bytes > GROUP_BYTES_MAX) break;
-      buffers.push(this.#queue[index]);
+  /** The buffers at the head of the queue that make one group. They stay there until it begins. */
+  #nextGroup(): Group {
+    const buffers: WriteBuffer[] = [];
+    const runs: WriteBuffer[] = [];
+    let bytes = 0;
+    let payloadBytes = 0;
+    let writeCount = 0;
+    let durable = false;
+    for (const buffer of this.#queue) {
+      bytes += buffer.bytes;
+      if (buffers.length === LOG_EXTENTS_MAX || (buffers.length > 0 && bytes > GROUP_BYTES_MAX)) {
+        break;
+      }
+      buffers.push(buffer);
+      if (buffer.durable) durable = true;
+      if (!buffer.logged || buffer.entryCount === 0) continue;
+      runs.push(buffer);
+      payloadBytes += buffer.bytes;
+      writeCount += buffer.writeCount;
     }
-    return buffers;
+    return { buffers, runs, payloadBytes, writeCount, durable, segment: 0, lastSequence: 0 };
   }
 
-  /** What must happen before these buffers can be taken. */
-  #obstacle(buffers: readonly WriteBuffer[]): Signal | undefined {
+  /** Whether the group has something for the log. One without logged entries needs a frame only to sync what is not. */
+  #needsFrame({ runs, durable }: Group): boolean {
+    return runs.length > 0 || (durable && !this.log.isSynced);
+  }
+
+  /** What must happen before a group can begin. */
+  #obstacle(group: Group): Signal | undefined {
     this.health.requireSound("write");
     const memory = this.host.memoryObstacle();
     if (memory !== undefined) return memory;
-    const payloadBytes = payloadBytesOf(buffers);
-    if (!needsFrame(buffers, this.log) || this.log.makeRoom(payloadBytes)) return undefined;
-    return this.host.segmentObstacle(payloadBytes, buffers.some(({ durable }) => durable));
+    if (!this.#needsFrame(group) || this.log.makeRoom(group.payloadBytes)) return undefined;
+    return this.host.segmentObstacle(group.payloadBytes, group.durable);
   }
 
   #blockOn(obstacle: Signal): void {
@@ -225,40 +243,28 @@ export class Pipeline {
   }
 
   /** Takes a group: gives it sequence numbers and sends its frame. */
-  #begin(buffers: WriteBuffer[], blocking: boolean): void {
-    const durable = buffers.some((buffer) => buffer.durable);
-    const framed = needsFrame(buffers, this.log);
-    const job = framed ? this.#frameJob(buffers, durable) : undefined;
+  #begin(group: Group, blocking: boolean): void {
+    const framed = this.#needsFrame(group);
+    const job = framed ? this.log.writeJob(group) : undefined;
     if (framed && job === undefined) {
       this.#blockOn(this.jobs.freed());
       return;
     }
     this.#claim();
-    this.#queue.splice(0, buffers.length);
-    for (const buffer of buffers) buffer.seal(this.visibility.give(buffer.entryCount));
-    const group: Group = {
-      buffers,
-      durable,
-      segment: this.log.segmentNumber,
-      lastSequence: this.visibility.lastGiven,
-    };
+    this.#dequeue(group);
+    for (const buffer of group.buffers) buffer.seal(this.visibility.give(buffer.entryCount));
+    group.segment = this.log.segmentNumber;
+    group.lastSequence = this.visibility.lastGiven;
     this.#group = group;
     this.#unclaim();
     if (job === undefined) {
       this.#apply(group);
-    } else if (blocking || (!durable && payloadBytesOf(buffers) <= INLINE_BYTES_MAX)) {
+    } else if (blocking || (!group.durable && group.payloadBytes <= INLINE_BYTES_MAX)) {
       this.jobs.run(job);
       this.#written(job);
     } else {
       this.jobs.submit(job, this.#written);
     }
-  }
-
-  #frameJob(buffers: readonly WriteBuffer[], durable: boolean): number | undefined {
-    const runs = buffers.filter(isFramed);
-    let writeCount = 0;
-    for (const run of runs) writeCount += run.writeCount;
-    return this.log.writeJob({ runs, writeCount, durable });
   }
 
   readonly #written = (job: number): void => {
@@ -271,11 +277,11 @@ export class Pipeline {
       });
       this.health.poison(error);
       this.#group = undefined;
-      this.#reject(group.buffers, error);
+      this.#reject(group, error);
       this.#scheduleClose();
       return;
     }
-    this.log.wrote(job, payloadBytesOf(group.buffers), group.durable);
+    this.log.wrote(job, group.payloadBytes, group.durable);
     this.jobs.release(job);
     this.#apply(group);
   };
@@ -292,7 +298,7 @@ export class Pipeline {
       // Half a group may be in the memtables, none of it visible: nothing may be acknowledged on top of it.
       if (error instanceof VarveError) this.health.poison(error);
       this.#group = undefined;
-      this.#reject(group.buffers, error);
+      this.#reject(group, error);
       return;
     } finally {
       this.#unclaim();
@@ -300,14 +306,18 @@ export class Pipeline {
     this.#group = undefined;
     this.#count(group);
     for (const buffer of group.buffers) this.#settle(buffer, undefined);
-    this.host.committed();
     if (this.#open !== undefined || this.#queue.length > 0) this.#scheduleClose();
   }
 
   /** Fails buffers that nothing was done for, or whose frame is in doubt. */
-  #reject(buffers: readonly WriteBuffer[], error: unknown): void {
-    if (this.#queue[0] === buffers[0]) this.#queue.splice(0, buffers.length);
-    for (const buffer of buffers) this.#settle(buffer, error);
+  #reject(group: Group, error: unknown): void {
+    if (this.#queue[0] === group.buffers[0]) this.#dequeue(group);
+    for (const buffer of group.buffers) this.#settle(buffer, error);
+  }
+
+  #dequeue({ buffers }: Group): void {
+    if (buffers.length === this.#queue.length) this.#queue.length = 0;
+    else this.#queue.splice(0, buffers.length);
   }
 
   #settle(buffer: WriteBuffer, error: unknown): void {
@@ -335,20 +345,4 @@ export class Pipeline {
   #unclaim(): void {
     Atomics.store(this.jobs.shared.u32, CLAIM, 0);
   }
-}
-
-/** Whether a buffer's run goes into the frame. */
-function isFramed(buffer: WriteBuffer): boolean {
-  return buffer.logged && buffer.entryCount > 0;
-}
-
-/** A group without logged entries needs a frame only to sync what is not. */
-function needsFrame(buffers: readonly WriteBuffer[], log: Log): boolean {
-  return buffers.some(isFramed) || (buffers.some(({ durable }) => durable) && !log.isSynced);
-}
-
-function payloadBytesOf(buffers: readonly WriteBuffer[]): number {
-  let bytes = 0;
-  for (const buffer of buffers) if (isFramed(buffer)) bytes += buffer.bytes;
-  return bytes;
 }

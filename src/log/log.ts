@@ -58,7 +58,8 @@ export class Log {
   #preparing = false;
   /** Where the next frame goes, and where the last one ended: a sync, or whole blocks, leave a gap between. */
   #offset = SEGMENT_START;
-  #last: LogPosition;
+  #lastSegment: number;
+  #lastOffset: number;
   #chain: number;
   #synced: LogPosition;
   #durableFrames = 0;
@@ -75,12 +76,14 @@ export class Log {
   ) {
     this.segments = replayed;
     this.#chain = end.chain;
-    this.#last = this.#synced = end.position;
+    this.#synced = end.position;
+    this.#lastSegment = end.position.segment;
+    this.#lastOffset = end.position.offset;
   }
 
   /** Where the last frame ended. */
   get position(): LogPosition {
-    return this.#last;
+    return { segment: this.#lastSegment, offset: this.#lastOffset };
   }
 
   /** The segment that the next frame will be in; zero before there is one. */
@@ -173,7 +176,8 @@ export class Log {
   wrote(job: number, payloadBytes: number, durable: boolean): void {
     const { u32, f64 } = this.jobs.shared;
     const current = this.#current!;
-    this.#last = { segment: current.number, offset: this.#offset + LogFrame.BYTES + payloadBytes };
+    this.#lastSegment = current.number;
+    this.#lastOffset = this.#offset + LogFrame.BYTES + payloadBytes;
     this.#offset = f64[(job + LogWriteJob.endOffset) >> 3];
     this.#chain = u32[(job + LogWriteJob.frameChecksum) >> 2];
     this.#frames++;
@@ -183,7 +187,7 @@ export class Log {
     }
     this.#durableFrames++;
     for (const segment of this.segments) segment.unsynced = false;
-    this.#synced = this.#last;
+    this.#synced = this.position;
     // What is synced is not written again: the next frame starts on a fresh block.
     this.#offset = Math.ceil(this.#offset / BLOCK_BYTES) * BLOCK_BYTES;
   }
@@ -212,7 +216,6 @@ export class Log {
   #fill(job: number, { runs, writeCount, durable }: FrameContent): void {
     const current = this.#current!;
     const { u32, i32, f64 } = this.jobs.shared;
-    const older = durable ? this.segments.filter((one) => one.unsynced && one !== current) : [];
     let flags = 0;
     if (current.blocks) flags |= JobFlag.blocks;
     if (durable) flags |= JobFlag.durable;
@@ -225,10 +228,7 @@ export class Log {
     f64[(job + LogWriteJob.syncedSegment) >> 3] = this.#synced.segment;
     f64[(job + LogWriteJob.syncedOffset) >> 3] = this.#synced.offset;
     u32[(job + LogWriteJob.writeCount) >> 2] = writeCount;
-    u32[(job + LogWriteJob.syncFileCount) >> 2] = older.length;
-    older.forEach((segment, index) => {
-      i32[((job + LogWriteJob.syncFiles) >> 2) + index] = segment.file.handle;
-    });
+    if (durable) this.#fillSyncs(job);
     u32[(job + LogWriteJob.extentCount) >> 2] = runs.length;
     for (let index = 0; index < runs.length; index++) {
       const extent = job + LogWriteJob.extents + index * Extent.BYTES;
@@ -236,6 +236,17 @@ export class Log {
       u32[(extent + Extent.offset) >> 2] = 0;
       u32[(extent + Extent.bytes) >> 2] = runs[index].bytes;
     }
+  }
+
+  /** The older segments to be synced before the frame, oldest first. */
+  #fillSyncs(job: number): void {
+    const { u32, i32 } = this.jobs.shared;
+    let count = 0;
+    for (const segment of this.segments) {
+      if (!segment.unsynced || segment === this.#current) continue;
+      i32[((job + LogWriteJob.syncFiles) >> 2) + count++] = segment.file.handle;
+    }
+    u32[(job + LogWriteJob.syncFileCount) >> 2] = count;
   }
 }
 

@@ -15,6 +15,8 @@ import type { Flusher } from "./flusher.ts";
 
 /** Beyond the total budget by this factor, writers wait; up to it, flushing is only begun. */
 const TOTAL_STOP_FACTOR = 1.25;
+/** Looking at every family takes its time: done once in so many committed bytes, and always while something is full. */
+const LOOK_EVERY_BYTES = 16 * 1024;
 /** More live segments than this are not kept for the sake of one idle family: its memtable is flushed. */
 const LIVE_SEGMENTS_MAX = 12;
 
@@ -29,6 +31,8 @@ export class Backpressure implements CommitHost {
   readonly stalls: StallCounters = { count: 0, milliseconds: 0, reason: "" };
   #segment: Signal | undefined;
   #segmentFailure: unknown;
+  /** Committed bytes at which the next look is due. */
+  #lookAgainAt = 0;
   /** Set after construction: flusher and pipeline need this host first. */
   flusher!: Flusher;
   pipeline!: Pipeline;
@@ -46,6 +50,8 @@ export class Backpressure implements CommitHost {
   }
 
   memoryObstacle(): Signal | undefined {
+    if (this.pipeline.counters.bytes < this.#lookAgainAt) return undefined;
+    this.#lookAhead();
     let bytes = 0;
     let full: Family | undefined;
     for (const family of this.families.all()) {
@@ -53,7 +59,10 @@ export class Backpressure implements CommitHost {
       if (family.isFull) full = family;
     }
     if (bytes > this.totalBytesMax) full = this.#relieve(bytes) ?? full;
-    if (full === undefined) return undefined;
+    if (full === undefined) {
+      this.#lookAgainAt = this.pipeline.counters.bytes + LOOK_EVERY_BYTES;
+      return undefined;
+    }
     // Tried again by this very call; what the last try met is the answer to whoever needs the room.
     const failure = this.flusher.takeFailure();
     if (failure !== undefined) throw failure;
@@ -68,7 +77,8 @@ export class Backpressure implements CommitHost {
     return this.#stalled(this.#makeSegment(payloadBytes, durable), "a log segment");
   }
 
-  committed(): void {
+  /** Begins what will be needed soon: the next segment, and flushes. */
+  #lookAhead(): void {
     if (this.log.wantsNext && this.#segment === undefined) this.#makeSegment(0, false);
     if (this.log.segments.length > LIVE_SEGMENTS_MAX) this.#freeOldestSegment();
     this.flusher.kick();

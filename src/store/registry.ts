@@ -6,7 +6,7 @@ import { VarveError } from "../base/errors.ts";
 import type { StoreId } from "../format/manifest_file.ts";
 import { Signal } from "../native/signal.ts";
 import { openDirectory } from "../native/store_handle.ts";
-import { runTask, runTaskSync } from "../native/task.ts";
+import { runTask, runTaskSync, type Task } from "../native/task.ts";
 import { openStore } from "./open.ts";
 import type { StoreSettings } from "./settings.ts";
 import { Foundation, type Store } from "./store.ts";
@@ -37,9 +37,7 @@ export async function attach(location: StoreLocation, settings: StoreSettings): 
   for (;;) {
     const { entry, isNew } = find(location, settings);
     const { jobs } = entry.foundation;
-    if (isNew) {
-      return opened(entry, await runTask(jobs, opening(entry, location, settings)));
-    }
+    if (isNew) return await runTask(jobs, opening(entry, location, settings));
     if (!entry.closing && entry.store !== undefined) return attached(entry, settings);
     jobs.hold();
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -53,7 +51,7 @@ export function attachSync(location: StoreLocation, settings: StoreSettings): St
   for (;;) {
     const { entry, isNew } = find(location, settings);
     const { jobs } = entry.foundation;
-    if (isNew) return opened(entry, runTaskSync(jobs, opening(entry, location, settings)));
+    if (isNew) return runTaskSync(jobs, opening(entry, location, settings));
     if (!entry.closing && entry.store !== undefined) return attached(entry, settings);
     const awaited = entry.closing ? entry.gone : entry.opened;
     jobs.drive(() => awaited.ready);
@@ -64,17 +62,13 @@ export function attachSync(location: StoreLocation, settings: StoreSettings): St
 export async function detach(store: Store): Promise<void> {
   const entry = leave(store);
   if (entry === undefined) return;
-  await runTask(store.jobs, store.close()).finally(() => forget(entry));
+  await runTask(store.jobs, closing(entry, store));
 }
 
 export function detachSync(store: Store): void {
   const entry = leave(store);
   if (entry === undefined) return;
-  try {
-    runTaskSync(store.jobs, store.close());
-  } finally {
-    forget(entry);
-  }
+  runTaskSync(store.jobs, closing(entry, store));
 }
 
 function find(
@@ -104,21 +98,32 @@ function find(
   return { entry, isNew: true };
 }
 
-function* opening(entry: Entry, { storeId }: StoreLocation, settings: StoreSettings) {
+/** Whoever waits for the end of this is resumed inside the task: a blocking caller's thread turns no event loop. */
+function* opening(
+  entry: Entry,
+  { storeId }: StoreLocation,
+  settings: StoreSettings,
+): Task<Store> {
   try {
-    return yield* openStore(entry.foundation, settings, storeId);
+    const store = yield* openStore(entry.foundation, settings, storeId);
+    entry.handleCount = 1;
+    entry.store = store;
+    return store;
   } catch (error) {
     entries.delete(entry.foundation.handle);
-    entry.opened.set();
     throw error;
+  } finally {
+    entry.opened.set();
   }
 }
 
-function opened(entry: Entry, store: Store): Store {
-  entry.store = store;
-  entry.handleCount = 1;
-  entry.opened.set();
-  return store;
+function* closing(entry: Entry, store: Store): Task<void> {
+  try {
+    yield* store.close();
+  } finally {
+    entries.delete(entry.foundation.handle);
+    entry.gone.set();
+  }
 }
 
 function attached(entry: Entry, { readOnly, errorIfExists }: StoreSettings): Store {
@@ -142,9 +147,4 @@ function leave(store: Store): Entry | undefined {
   if (--entry.handleCount > 0) return undefined;
   entry.closing = true;
   return entry;
-}
-
-function forget(entry: Entry): void {
-  entries.delete(entry.foundation.handle);
-  entry.gone.set();
 }

@@ -17,6 +17,9 @@ export interface FamilyTuning {
   filterBitsPerKey: number;
 }
 
+/** Frozen memtables that keep to the ordinary size. */
+const ORDINARY_FROZEN_MAX = 8;
+
 export class Family {
   active: Memtable;
   /** Oldest first. */
@@ -74,7 +77,7 @@ export class Family {
   rotate(keyBytes = 0, valueBytes = 0): void {
     const full = this.active;
     if (full.entryCount > 0) this.frozen.push(full);
-    this.active = Memtable.create(this.id, this.tuning.writeBufferSize, keyBytes, valueBytes);
+    this.active = Memtable.create(this.id, this.#nextBudget(), keyBytes, valueBytes);
     if (full.entryCount === 0) full.release();
   }
 
@@ -103,6 +106,16 @@ export class Family {
     this.active.release();
     this.version.release();
     for (const table of this.version.tables) releaseTable(table);
+  }
+
+  /**
+   * Ordinarily `writeBufferSize`. One batch, or a recovery, may fill many memtables before one can be flushed: then they grow
+   * with what is frozen, so that a read never has to look into more than a few dozen.
+   */
+  #nextBudget(): number {
+    let frozenBytes = 0;
+    for (const memtable of this.frozen) frozenBytes += memtable.bytes;
+    return Math.max(this.tuning.writeBufferSize, Math.ceil(frozenBytes / ORDINARY_FROZEN_MAX));
   }
 
   #replaceVersion(tables: readonly Table[], context: Region): void {

@@ -1,4 +1,8 @@
-//! Blocks of tables in memory: one cache for the process, in shards with a lock each. Any thread may call.
+//! Blocks of tables in memory: one cache for the process. Any thread may call.
+//!
+//! A table keeps a `Slot` for each of its blocks, and a slot leads straight to the block while the cache holds it: a
+//! hit costs no search and no lock but the slot's own, held for a few instructions. What comes and goes is decided in
+//! shards, each under a mutex; shards take slots' locks, never the other way round.
 //!
 //! The budget is strict: what the cache holds, its own overhead included, never exceeds it. A block that is
 //! evicted while somebody reads it lives until that reader releases it.
@@ -8,7 +12,6 @@
 //! of what left the small queue lately let a block that comes back enter the main one at once.
 
 const std = @import("std");
-const abi = @import("abi.zig");
 const locks = @import("locks.zig");
 
 const gpa = std.heap.c_allocator;
@@ -18,44 +21,77 @@ const uses_max = 3;
 
 pub const default_capacity = 64 << 20;
 
+/// Where a table finds one of its blocks. All zeros: not in the cache.
+pub const Slot = struct {
+    /// Address of the block; the lowest bit is the lock.
+    word: std.atomic.Value(usize) = .{ .raw = 0 },
+
+    const locked: usize = 1;
+
+    fn lock(self: *Slot) ?*Block {
+        var spins: u32 = 0;
+        while (true) {
+            const word = self.word.fetchOr(locked, .acquire);
+            if (word & locked == 0) return @ptrFromInt(word);
+            spins += 1;
+            // The holder may have lost its processor.
+            if (spins % 64 == 0) std.Thread.yield() catch {} else std.atomic.spinLoopHint();
+        }
+    }
+
+    fn unlock(self: *Slot, block: ?*Block) void {
+        self.word.store(@intFromPtr(block), .release);
+    }
+
+    /// Asks the processor for a block's first and last lines, where a search begins.
+    pub inline fn prefetch(self: *const Slot, bytes: usize) void {
+        const address = self.word.load(.monotonic) & ~locked;
+        if (address == 0) return;
+        @prefetch(@as([*]const u8, @ptrFromInt(address)), .{});
+        @prefetch(@as([*]const u8, @ptrFromInt(address + @sizeOf(Block) + bytes - 8)), .{});
+    }
+};
+
 pub const Block = struct {
     /// Readers, and the cache itself while it holds the block.
     references: std.atomic.Value(u32),
-    table: u64,
-    offset: u64,
+    /// Hits since it last reached the end of a queue, up to `uses_max`. Written without a lock: a hint.
+    uses: std.atomic.Value(u32) = .init(0),
     content: []u8,
+    slot: *Slot,
+    hash: u64,
 
-    // Under the shard's lock.
+    // Under the shard's mutex.
     queue: enum(u8) { none, small, main } = .none,
-    uses: u8 = 0,
-    chain: ?*Block = null,
     newer: ?*Block = null,
     older: ?*Block = null,
 
-    const alignment: std.mem.Alignment = .of(Block);
-
-    /// A block of the caller's, with one reference and room for `bytes`. Null: no memory.
-    pub fn create(table: u64, offset: u64, bytes: usize) ?*Block {
-        const memory = gpa.alignedAlloc(u8, alignment, @sizeOf(Block) + bytes) catch return null;
+    /// A block of the caller's, with one reference and room for `bytes`. `table` and `offset` say what it is, over the
+    /// whole process. Null: no memory.
+    pub fn create(slot: *Slot, table: u64, offset: u64, bytes: usize) ?*Block {
+        const memory = gpa.alignedAlloc(u8, .of(Block), @sizeOf(Block) + bytes) catch return null;
         const block: *Block = @ptrCast(memory.ptr);
         block.* = .{
             .references = .init(1),
-            .table = table,
-            .offset = offset,
             .content = memory[@sizeOf(Block)..],
+            .slot = slot,
+            .hash = hashOf(table, offset),
         };
         return block;
     }
 
-    pub fn release(self: *Block) void {
-        if (self.references.fetchSub(1, .acq_rel) > 1) return;
+    pub inline fn release(self: *Block) void {
+        if (self.references.fetchSub(1, .acq_rel) == 1) self.free();
+    }
+
+    fn free(self: *Block) void {
         const memory: [*]align(@alignOf(Block)) u8 = @ptrCast(self);
         gpa.free(memory[0 .. @sizeOf(Block) + self.content.len]);
     }
 
-    /// The allocator's header and rounding, and the hash table's share, included.
+    /// The allocator's header and rounding included.
     fn charge(self: *const Block) u64 {
-        return @sizeOf(Block) + self.content.len + 48;
+        return @sizeOf(Block) + self.content.len + 32;
     }
 };
 
@@ -82,8 +118,6 @@ const Queue = struct {
 
 const Shard = struct {
     mutex: locks.Mutex = .{},
-    buckets: []?*Block = &.{},
-    count: usize = 0,
     small: Queue = .{},
     main: Queue = .{},
     ghosts: [ghost_count]u32 = @splat(0),
@@ -92,40 +126,11 @@ const Shard = struct {
         return self.small.bytes + self.main.bytes;
     }
 
-    fn find(self: *Shard, hash: u64, table: u64, offset: u64) ?*Block {
-        if (self.buckets.len == 0) return null;
-        var at = self.buckets[bucketOf(hash, self.buckets.len)];
-        while (at) |block| : (at = block.chain) {
-            if (block.offset == offset and block.table == table) return block;
-        }
-        return null;
-    }
-
-    /// False: no memory for a larger table, and none at all so far.
-    fn grow(self: *Shard) bool {
-        if (self.count < self.buckets.len) return true;
-        const larger = gpa.alloc(?*Block, @max(64, self.buckets.len * 2)) catch return self.buckets.len > 0;
-        @memset(larger, null);
-        for (self.buckets) |first| {
-            var at = first;
-            while (at) |block| {
-                at = block.chain;
-                const bucket = &larger[bucketOf(hashOf(block.table, block.offset), larger.len)];
-                block.chain = bucket.*;
-                bucket.* = block;
-            }
-        }
-        gpa.free(self.buckets);
-        self.buckets = larger;
-        return true;
-    }
-
-    /// Takes the block out and gives the cache's reference back.
+    /// Takes the block out of its slot and its queue, and gives the cache's reference back.
     fn drop(self: *Shard, block: *Block) void {
-        var place = &self.buckets[bucketOf(hashOf(block.table, block.offset), self.buckets.len)];
-        while (place.*.? != block) place = &place.*.?.chain;
-        place.* = block.chain;
-        self.count -= 1;
+        const slot = block.slot;
+        _ = slot.lock();
+        slot.unlock(null);
         switch (block.queue) {
             .small => self.small.remove(block),
             .main => self.main.remove(block),
@@ -138,25 +143,20 @@ const Shard = struct {
     fn shrinkTo(self: *Shard, target: u64, capacity: u64) void {
         while (self.bytes() > target) {
             const from_small = self.main.back == null or (self.small.back != null and self.small.bytes > capacity / 10);
-            if (from_small) {
-                const block = self.small.back.?;
-                if (block.uses > 1) {
-                    self.small.remove(block);
-                    block.uses = 0;
-                    block.queue = .main;
-                    self.main.push(block);
-                } else {
-                    const hash = hashOf(block.table, block.offset);
-                    self.ghosts[ghostOf(hash)] = fingerprint(hash);
-                    self.drop(block);
-                }
+            const block = if (from_small) self.small.back.? else self.main.back.?;
+            const uses = block.uses.load(.monotonic);
+            if (from_small and uses > 1) {
+                self.small.remove(block);
+                block.uses.store(0, .monotonic);
+                block.queue = .main;
+                self.main.push(block);
+            } else if (!from_small and uses > 0) {
+                block.uses.store(uses - 1, .monotonic);
+                self.main.remove(block);
+                self.main.push(block);
             } else {
-                const block = self.main.back.?;
-                if (block.uses > 0) {
-                    block.uses -= 1;
-                    self.main.remove(block);
-                    self.main.push(block);
-                } else self.drop(block);
+                if (from_small) self.ghosts[ghostOf(block.hash)] = fingerprint(block.hash);
+                self.drop(block);
             }
         }
     }
@@ -183,53 +183,51 @@ pub const BlockCache = struct {
         }
     }
 
-    /// The block, with a reference for the caller.
-    pub fn find(self: *BlockCache, table: u64, offset: u64) ?*Block {
-        const hash = hashOf(table, offset);
-        const shard = self.shardOf(hash);
-        shard.mutex.lock();
-        defer shard.mutex.unlock();
-        const block = shard.find(hash, table, offset) orelse return null;
-        if (block.uses < uses_max) block.uses += 1;
-        _ = block.references.fetchAdd(1, .monotonic);
+    /// The slot's block, with a reference for the caller.
+    pub inline fn find(self: *BlockCache, slot: *Slot) ?*Block {
+        _ = self;
+        if (slot.word.load(.monotonic) == 0) return null;
+        const found = slot.lock();
+        if (found) |block| _ = block.references.fetchAdd(1, .monotonic);
+        slot.unlock(found);
+        const block = found orelse return null;
+        const uses = block.uses.load(.monotonic);
+        if (uses < uses_max) block.uses.store(uses + 1, .monotonic);
         return block;
     }
 
     /// Offers a block that `create` made and its caller filled; the caller's reference stays the caller's. Returns the
     /// block to use: another thread may have been first, and then the offered one is released.
     pub fn insert(self: *BlockCache, block: *Block) *Block {
-        const hash = hashOf(block.table, block.offset);
-        const shard = self.shardOf(hash);
+        const shard = self.shardOf(block);
         shard.mutex.lock();
         defer shard.mutex.unlock();
-        if (shard.find(hash, block.table, block.offset)) |first| {
-            _ = first.references.fetchAdd(1, .monotonic);
+        if (self.find(block.slot)) |first| {
             block.release();
             return first;
         }
         const share = self.capacity() / shard_count;
-        if (block.charge() > share or !shard.grow()) return block;
+        if (block.charge() > share) return block;
         shard.shrinkTo(share - block.charge(), share);
-        const ghost = &shard.ghosts[ghostOf(hash)];
-        const seen_lately = ghost.* == fingerprint(hash);
-        const bucket = &shard.buckets[bucketOf(hash, shard.buckets.len)];
-        block.chain = bucket.*;
-        bucket.* = block;
-        shard.count += 1;
-        block.uses = 0;
+        const ghost = &shard.ghosts[ghostOf(block.hash)];
+        const seen_lately = ghost.* == fingerprint(block.hash);
         block.queue = if (seen_lately) .main else .small;
         if (seen_lately) shard.main.push(block) else shard.small.push(block);
         _ = block.references.fetchAdd(1, .monotonic);
+        _ = block.slot.lock();
+        block.slot.unlock(block);
         return block;
     }
 
-    /// Forgets a block: its table is gone.
-    pub fn erase(self: *BlockCache, table: u64, offset: u64) void {
-        const hash = hashOf(table, offset);
-        const shard = self.shardOf(hash);
+    /// Forgets a block: its slot is going away. REQUIRES: nobody reads through the slot any more.
+    pub fn erase(self: *BlockCache, slot: *Slot, table: u64, offset: u64) void {
+        if (slot.word.load(.monotonic) == 0) return;
+        const shard = &self.shards[shardIndex(hashOf(table, offset))];
         shard.mutex.lock();
         defer shard.mutex.unlock();
-        if (shard.find(hash, table, offset)) |block| shard.drop(block);
+        // Under the mutex nobody else evicts it.
+        const word = slot.word.load(.acquire);
+        if (word != 0) shard.drop(@ptrFromInt(word));
     }
 
     /// Bytes held now, overhead included.
@@ -243,8 +241,8 @@ pub const BlockCache = struct {
         return sum;
     }
 
-    fn shardOf(self: *BlockCache, hash: u64) *Shard {
-        return &self.shards[@intCast(hash >> 60)];
+    fn shardOf(self: *BlockCache, block: *const Block) *Shard {
+        return &self.shards[shardIndex(block.hash)];
     }
 };
 
@@ -258,8 +256,8 @@ fn hashOf(table: u64, offset: u64) u64 {
     return h ^ (h >> 32);
 }
 
-fn bucketOf(hash: u64, bucket_count: usize) usize {
-    return @intCast(hash & (bucket_count - 1));
+fn shardIndex(hash: u64) usize {
+    return @intCast(hash >> 60);
 }
 
 fn ghostOf(hash: u64) usize {
@@ -273,37 +271,84 @@ fn fingerprint(hash: u64) u32 {
 
 const testing = std.testing;
 
+fn use(cache: *BlockCache, slot: *Slot, table: u64, number: usize, length: usize) bool {
+    if (cache.find(slot)) |block| {
+        block.release();
+        return true;
+    }
+    cache.insert(Block.create(slot, table, number * length, length).?).release();
+    return false;
+}
+
 test "the cache keeps within its budget, and a scan does not drive out what is used" {
     const cache = try testing.allocator.create(BlockCache);
     defer testing.allocator.destroy(cache);
     cache.* = .{};
-    defer for (&cache.shards) |*shard| gpa.free(shard.buckets);
     cache.setCapacity(4 << 20);
+    const scanned = try testing.allocator.alloc(Slot, 20_000);
+    defer testing.allocator.free(scanned);
+    @memset(scanned, .{});
+    var hot: [200]Slot = @splat(.{});
     // 200 blocks of 4 KiB are used over and over, while 20,000 pass by.
-    for (0..20_000) |i| {
-        cache.insert(Block.create(1, i * 4096, 4096).?).release();
-        for (0..3) |k| {
-            const hot = (i * 3 + k) % 200;
-            if (cache.find(2, hot * 4096)) |block| block.release() else cache.insert(Block.create(2, hot * 4096, 4096).?).release();
-        }
+    for (scanned, 0..) |*slot, i| {
+        try testing.expect(!use(cache, slot, 1, i, 4096));
+        for (0..3) |k| _ = use(cache, &hot[(i * 3 + k) % hot.len], 2, (i * 3 + k) % hot.len, 4096);
         if (i % 100 == 0) try testing.expect(cache.bytes() <= 4 << 20);
     }
     var found: u32 = 0;
-    for (0..200) |hot| {
-        if (cache.find(2, hot * 4096)) |block| {
-            found += 1;
-            block.release();
-        }
-    }
+    for (&hot, 0..) |*slot, i| found += @intFromBool(use(cache, slot, 2, i, 4096));
     try testing.expect(found > 195);
 
     // Too large for a shard, evicted under a reader, and given up altogether.
-    cache.insert(Block.create(3, 0, 1 << 20).?).release();
-    try testing.expectEqual(null, cache.find(3, 0));
-    const held = cache.insert(Block.create(4, 0, 4096).?);
+    var large: Slot = .{};
+    try testing.expect(!use(cache, &large, 3, 0, 1 << 20));
+    try testing.expectEqual(null, cache.find(&large));
+    var slot: Slot = .{};
+    const held = cache.insert(Block.create(&slot, 4, 0, 4096).?);
     @memset(held.content, 7);
+    cache.erase(&hot[0], 2, 0);
+    try testing.expectEqual(null, cache.find(&hot[0]));
     cache.setCapacity(0);
     try testing.expectEqual(0, cache.bytes());
+    try testing.expectEqual(null, cache.find(&slot));
     try testing.expectEqual(7, held.content[4095]);
     held.release();
+}
+
+const Contest = struct {
+    cache: *BlockCache,
+    slots: []Slot,
+    wrong: std.atomic.Value(u32) = .init(0),
+
+    fn run(self: *Contest, seed: u64) void {
+        var random = std.Random.DefaultPrng.init(seed);
+        for (0..30_000) |_| {
+            const i = random.random().uintLessThan(usize, self.slots.len);
+            const block = self.cache.find(&self.slots[i]) orelse made: {
+                const fresh = Block.create(&self.slots[i], 9, i, 512).?;
+                @memset(fresh.content, @truncate(i));
+                break :made self.cache.insert(fresh);
+            };
+            defer block.release();
+            if (!std.mem.allEqual(u8, block.content, @truncate(i))) _ = self.wrong.fetchAdd(1, .monotonic);
+            if (random.random().uintLessThan(u32, 1000) == 0) self.cache.setCapacity(random.random().uintLessThan(u64, 200_000));
+        }
+    }
+};
+
+test "threads that find, insert and evict the same blocks never see another's bytes" {
+    const cache = try testing.allocator.create(BlockCache);
+    defer testing.allocator.destroy(cache);
+    cache.* = .{};
+    const slots = try testing.allocator.alloc(Slot, 300);
+    defer testing.allocator.free(slots);
+    @memset(slots, .{});
+    cache.setCapacity(100_000);
+    var contest: Contest = .{ .cache = cache, .slots = slots };
+    var threads: [4]std.Thread = undefined;
+    for (&threads, 1..) |*thread, seed| thread.* = try std.Thread.spawn(.{}, Contest.run, .{ &contest, seed });
+    for (threads) |thread| thread.join();
+    try testing.expectEqual(0, contest.wrong.load(.monotonic));
+    for (slots, 0..) |*slot, i| cache.erase(slot, 9, i);
+    try testing.expectEqual(0, cache.bytes());
 }

@@ -128,7 +128,7 @@ pub const Iterator = struct {
     }
 
     fn damaged(self: *Iterator, e: block_reader.Error, failure: *Fault) fault.Error {
-        const offset = if (self.held) |block| block.offset else 0;
+        const offset = self.tables[self.table_index].blockOffset(self.block_index);
         self.letGo();
         return switch (e) {
             error.Damaged => failure.corrupt(offset),

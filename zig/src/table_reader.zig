@@ -21,7 +21,12 @@ const gpa = std.heap.c_allocator;
 pub const Access = enum { cached, disk };
 
 /// One data block: its separator (an internal key >= its last entry, < the next block's first) and place.
-const IndexEntry = struct { key: []const u8, trailer: u64, block: format.BlockHandle };
+const IndexEntry = struct {
+    key: []const u8 = &.{},
+    trailer: u64 = 0,
+    block: format.BlockHandle = .{ .offset = 0, .bytes = 0 },
+    cached: block_cache.Slot = .{},
+};
 
 var next_cache_id: std.atomic.Value(u64) = .init(1);
 
@@ -62,7 +67,7 @@ pub const Table = struct {
     }
 
     pub fn destroy(self: *Table) void {
-        for (self.index) |entry| block_cache.global.erase(self.cache_id, entry.block.offset);
+        for (self.index) |*entry| block_cache.global.erase(&entry.cached, self.cache_id, entry.block.offset);
         self.file.close();
         gpa.free(self.index);
         gpa.free(self.index_prefixes);
@@ -123,7 +128,7 @@ pub const Table = struct {
         const count = content.restarts.len;
         if (count != self.properties.block_count) return failure.corrupt(damaged);
         self.index = gpa.alloc(IndexEntry, count) catch return failure.fail(.no_memory);
-        @memset(self.index, .{ .key = &.{}, .trailer = 0, .block = .{ .offset = 0, .bytes = 0 } });
+        @memset(self.index, .{});
         self.index_prefixes = gpa.alloc(u64, count) catch return failure.fail(.no_memory);
 
         var rows: block_reader.Iterator = .{ .gpa = gpa };
@@ -157,7 +162,7 @@ pub const Table = struct {
         const first = self.index[0].key;
         // Sorted, so what the first and the last share, all share.
         self.index_shared = first[0..internal_key.sharedBytes(first, self.index[count - 1].key)];
-        for (self.index, self.index_prefixes) |entry, *prefix| prefix.* = internal_key.prefix(entry.key[self.index_shared.len..]);
+        for (self.index, self.index_prefixes) |*entry, *prefix| prefix.* = internal_key.prefix(entry.key[self.index_shared.len..]);
     }
 
     /// The content and trailer of a block that stays in memory, checked.
@@ -210,8 +215,7 @@ pub const Table = struct {
 
     /// A block with a reference for the caller.
     pub fn block(self: *Table, number: usize, access: Access, failure: *Fault) fault.Error!*block_cache.Block {
-        const handle = self.index[number].block;
-        if (block_cache.global.find(self.cache_id, handle.offset)) |found| {
+        if (block_cache.global.find(&self.index[number].cached)) |found| {
             bump(&self.file.counters.cache_hits);
             return found;
         }
@@ -221,8 +225,10 @@ pub const Table = struct {
     }
 
     fn readBlock(self: *Table, number: usize, failure: *Fault) fault.Error!*block_cache.Block {
-        const handle = self.index[number].block;
-        const fresh = block_cache.Block.create(self.cache_id, handle.offset, @as(usize, handle.bytes) + format.trailer_bytes) orelse
+        const entry = &self.index[number];
+        const handle = entry.block;
+        const bytes = @as(usize, handle.bytes) + format.trailer_bytes;
+        const fresh = block_cache.Block.create(&entry.cached, self.cache_id, handle.offset, bytes) orelse
             return failure.fail(.no_memory);
         errdefer fresh.release();
         try self.readChecked(fresh.content, handle, failure);
@@ -251,6 +257,7 @@ pub const Table = struct {
         const wanted = internal_key.seekTrailer(sequence);
         const number = self.blockFor(key, wanted);
         if (number == self.index.len) return null;
+        self.index[number].cached.prefetch(self.index[number].block.bytes);
         const held = try self.block(number, access, failure);
         errdefer held.release();
         const match = block_reader.Block.parsed(contentOf(held)).find(key, wanted) catch
@@ -270,7 +277,7 @@ pub const Table = struct {
         var last_trailer: u64 = 0;
         var entries: u64 = 0;
         var deletes: u64 = 0;
-        for (self.index, 0..) |entry, number| {
+        for (self.index, 0..) |*entry, number| {
             const fresh = try self.readBlock(number, failure);
             defer fresh.release();
             const damaged = entry.block.offset;
@@ -301,15 +308,15 @@ pub const Table = struct {
 
 const Target = struct { key: []const u8, trailer: u64 };
 
-fn prefixBelow(stored: u64, wanted: u64) bool {
-    return stored < wanted;
+fn prefixBelow(stored: *const u64, wanted: u64) bool {
+    return stored.* < wanted;
 }
 
-fn prefixNotAbove(stored: u64, wanted: u64) bool {
-    return stored <= wanted;
+fn prefixNotAbove(stored: *const u64, wanted: u64) bool {
+    return stored.* <= wanted;
 }
 
-fn entryBelow(stored: IndexEntry, wanted: Target) bool {
+fn entryBelow(stored: *const IndexEntry, wanted: Target) bool {
     return internal_key.compare(stored.key, stored.trailer, wanted.key, wanted.trailer) == .lt;
 }
 
@@ -319,7 +326,7 @@ inline fn partition(items: anytype, target: anytype, comptime below: anytype) us
     var length = items.len;
     while (length > 0) {
         const half = length / 2;
-        const yes = below(items[low + half], target);
+        const yes = below(&items[low + half], target);
         low = if (yes) low + half + 1 else low;
         length = if (yes) length - half - 1 else half;
     }

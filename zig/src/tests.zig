@@ -26,4 +26,10 @@ test {
     _ = @import("tests/job_test.zig");
 
     // Memtables, tables and reading.
+    _ = @import("block_cache.zig");
+    _ = @import("filter.zig");
+    _ = @import("internal_key.zig");
+    _ = @import("tests/skip_list_test.zig");
+    _ = @import("tests/model_test.zig");
+    _ = @import("tests/table_test.zig");
 }

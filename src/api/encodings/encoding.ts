@@ -62,7 +62,8 @@ export function binaryEncoding(what: string): Encoding<Uint8Array | string, Uint
     keepsBytes: true,
     prepare(value: unknown): string | Uint8Array {
       if (typeof value === "string") return value;
-      if (isUint8Array(value)) return requireBytes(value, what);
+      if (isUint8Array(value) && !isDetached(value)) return value;
+      if (isUint8Array(value)) requireBytes(value, what);
       throw invalidArgument(
         `Cannot encode ${what} ${quote(value)} as "binary": takes a Uint8Array or a string`,
       );

@@ -50,14 +50,22 @@ export interface CommitCounters {
 
 /** Buffers that are committed together: one frame, one sync at most, one moment of visibility. */
 interface Group {
+  readonly lane: Lane;
   readonly buffers: readonly WriteBuffer[];
   /** Those that the frame carries: neither empty nor volatile. */
   readonly runs: readonly WriteBuffer[];
   readonly payloadBytes: number;
   readonly writeCount: number;
+  readonly entryCount: number;
   readonly durable: boolean;
   segment: number;
   lastSequence: number;
+}
+
+/** Buffers in order, and what the first of them waits for. */
+interface Lane {
+  readonly queue: WriteBuffer[];
+  blockedOn: Signal | undefined;
 }
 
 export class Pipeline {
@@ -68,9 +76,10 @@ export class Pipeline {
   /** Takes the writes of this turn of the event loop. */
   #open: WriteBuffer | undefined;
   /** Closed buffers in call order. */
-  readonly #queue: WriteBuffer[] = [];
+  readonly #writes: Lane = { queue: [], blockedOn: undefined };
+  /** Barriers of the flusher: they overtake writes that wait for that very flush. */
+  readonly #urgent: Lane = { queue: [], blockedOn: undefined };
   #group: Group | undefined;
-  #blockedOn: Signal | undefined;
   #closing = false;
 
   constructor(
@@ -90,7 +99,8 @@ export class Pipeline {
 
   /** Whether nothing is pending. */
   get isIdle(): boolean {
-    return this.#group === undefined && this.#open === undefined && this.#queue.length === 0;
+    return this.#group === undefined && this.#open === undefined &&
+      this.#writes.queue.length === 0 && this.#urgent.queue.length === 0;
   }
 
   /** The open buffer, with room for so many bytes of entries. Its promise settles with the writes put there. */
@@ -122,7 +132,7 @@ export class Pipeline {
     buffer.durable = durable;
     buffer.retained = true;
     this.#closeOpen();
-    this.#queue.push(buffer);
+    this.#writes.queue.push(buffer);
     this.drive(() => buffer.done);
     const { error } = buffer;
     this.pool.give(buffer);
@@ -132,11 +142,12 @@ export class Pipeline {
   /** Queues an empty buffer. When it is done, so is all before it; if `durable`, on stable storage. */
   requestBarrier(durable: boolean): WriteBuffer {
     this.#closeOpen();
-    const buffer = this.pool.take(0, true);
-    buffer.durable = durable;
-    this.#queue.push(buffer);
-    this.#scheduleClose();
-    return buffer;
+    return this.#barrier(this.#writes, durable);
+  }
+
+  /** Queues a barrier before all writes: what was written so far is on stable storage when it is done. */
+  requestUrgentSync(): WriteBuffer {
+    return this.#barrier(this.#urgent, true);
   }
 
   /** Blocks this thread until the condition holds, moving the pipeline on meanwhile. */
@@ -144,16 +155,22 @@ export class Pipeline {
     while (!until()) {
       this.#advance(true);
       if (until()) return;
-      this.jobs.drive(() =>
-        until() || (this.#group === undefined && this.#blockedOn === undefined)
-      );
+      this.jobs.drive(() => until() || this.#nextLane() !== undefined);
     }
   }
 
   #closeOpen(): void {
     if (this.#open === undefined) return;
-    this.#queue.push(this.#open);
+    this.#writes.queue.push(this.#open);
     this.#open = undefined;
+  }
+
+  #barrier(lane: Lane, durable: boolean): WriteBuffer {
+    const buffer = this.pool.take(0, true);
+    buffer.durable = durable;
+    lane.queue.push(buffer);
+    this.#scheduleClose();
+    return buffer;
   }
 
   /**
@@ -182,14 +199,16 @@ export class Pipeline {
 
   /** Moves on as far as it goes without waiting. */
   #advance(blocking: boolean): void {
-    while (this.#group === undefined && this.#blockedOn === undefined && this.#queue.length > 0) {
-      if (this.jobs.outstanding > 0) this.jobs.poll();
-      if (this.#group !== undefined || this.#queue.length === 0) return;
-      const group = this.#nextGroup();
+    for (let lane = this.#nextLane(); lane !== undefined; lane = this.#nextLane()) {
+      if (this.jobs.outstanding > 0) {
+        this.jobs.poll();
+        if (this.#group !== undefined || lane.queue.length === 0) continue;
+      }
+      const group = nextGroup(lane);
       try {
         const obstacle = this.#obstacle(group);
         if (obstacle === undefined) this.#begin(group, blocking);
-        else this.#blockOn(obstacle);
+        else this.#blockOn(lane, obstacle);
       } catch (error) {
         this.#group = undefined;
         this.#reject(group, error);
@@ -197,27 +216,12 @@ export class Pipeline {
     }
   }
 
-  /** The buffers at the head of the queue that make one group. They stay there until it begins. */
-  #nextGroup(): Group {
-    const buffers: WriteBuffer[] = [];
-    const runs: WriteBuffer[] = [];
-    let bytes = 0;
-    let payloadBytes = 0;
-    let writeCount = 0;
-    let durable = false;
-    for (const buffer of this.#queue) {
-      bytes += buffer.bytes;
-      if (buffers.length === LOG_EXTENTS_MAX || (buffers.length > 0 && bytes > GROUP_BYTES_MAX)) {
-        break;
-      }
-      buffers.push(buffer);
-      if (buffer.durable) durable = true;
-      if (!buffer.logged || buffer.entryCount === 0) continue;
-      runs.push(buffer);
-      payloadBytes += buffer.bytes;
-      writeCount += buffer.writeCount;
-    }
-    return { buffers, runs, payloadBytes, writeCount, durable, segment: 0, lastSequence: 0 };
+  /** The lane whose first buffers can be taken now, if there is one. */
+  #nextLane(): Lane | undefined {
+    if (this.#group !== undefined) return undefined;
+    if (this.#urgent.queue.length > 0 && this.#urgent.blockedOn === undefined) return this.#urgent;
+    if (this.#writes.queue.length > 0 && this.#writes.blockedOn === undefined) return this.#writes;
+    return undefined;
   }
 
   /** Whether the group has something for the log. One without logged entries needs a frame only to sync what is not. */
@@ -228,16 +232,16 @@ export class Pipeline {
   /** What must happen before a group can begin. */
   #obstacle(group: Group): Signal | undefined {
     this.health.requireSound("write");
-    const memory = this.host.memoryObstacle();
+    const memory = group.entryCount === 0 ? undefined : this.host.memoryObstacle();
     if (memory !== undefined) return memory;
     if (!this.#needsFrame(group) || this.log.makeRoom(group.payloadBytes)) return undefined;
     return this.host.segmentObstacle(group.payloadBytes, group.durable);
   }
 
-  #blockOn(obstacle: Signal): void {
-    this.#blockedOn = obstacle;
+  #blockOn(lane: Lane, obstacle: Signal): void {
+    lane.blockedOn = obstacle;
     obstacle.whenSet(() => {
-      this.#blockedOn = undefined;
+      lane.blockedOn = undefined;
       this.#advance(false);
     });
   }
@@ -247,11 +251,11 @@ export class Pipeline {
     const framed = this.#needsFrame(group);
     const job = framed ? this.log.writeJob(group) : undefined;
     if (framed && job === undefined) {
-      this.#blockOn(this.jobs.freed());
+      this.#blockOn(group.lane, this.jobs.freed());
       return;
     }
     this.#claim();
-    this.#dequeue(group);
+    dequeue(group);
     for (const buffer of group.buffers) buffer.seal(this.visibility.give(buffer.entryCount));
     group.segment = this.log.segmentNumber;
     group.lastSequence = this.visibility.lastGiven;
@@ -306,18 +310,13 @@ export class Pipeline {
     this.#group = undefined;
     this.#count(group);
     for (const buffer of group.buffers) this.#settle(buffer, undefined);
-    if (this.#open !== undefined || this.#queue.length > 0) this.#scheduleClose();
+    if (!this.isIdle) this.#scheduleClose();
   }
 
   /** Fails buffers that nothing was done for, or whose frame is in doubt. */
   #reject(group: Group, error: unknown): void {
-    if (this.#queue[0] === group.buffers[0]) this.#dequeue(group);
+    if (group.lane.queue[0] === group.buffers[0]) dequeue(group);
     for (const buffer of group.buffers) this.#settle(buffer, error);
-  }
-
-  #dequeue({ buffers }: Group): void {
-    if (buffers.length === this.#queue.length) this.#queue.length = 0;
-    else this.#queue.splice(0, buffers.length);
   }
 
   #settle(buffer: WriteBuffer, error: unknown): void {
@@ -345,4 +344,44 @@ export class Pipeline {
   #unclaim(): void {
     Atomics.store(this.jobs.shared.u32, CLAIM, 0);
   }
+}
+
+/** The buffers at the head of a lane that make one group. They stay there until it begins. */
+function nextGroup(lane: Lane): Group {
+  const buffers: WriteBuffer[] = [];
+  const runs: WriteBuffer[] = [];
+  let bytes = 0;
+  let payloadBytes = 0;
+  let writeCount = 0;
+  let entryCount = 0;
+  let durable = false;
+  for (const buffer of lane.queue) {
+    bytes += buffer.bytes;
+    if (buffers.length === LOG_EXTENTS_MAX || (buffers.length > 0 && bytes > GROUP_BYTES_MAX)) {
+      break;
+    }
+    buffers.push(buffer);
+    entryCount += buffer.entryCount;
+    if (buffer.durable) durable = true;
+    if (!buffer.logged || buffer.entryCount === 0) continue;
+    runs.push(buffer);
+    payloadBytes += buffer.bytes;
+    writeCount += buffer.writeCount;
+  }
+  return {
+    lane,
+    buffers,
+    runs,
+    payloadBytes,
+    writeCount,
+    entryCount,
+    durable,
+    segment: 0,
+    lastSequence: 0,
+  };
+}
+
+function dequeue({ lane: { queue }, buffers }: Group): void {
+  if (buffers.length === queue.length) queue.length = 0;
+  else queue.splice(0, buffers.length);
 }

@@ -110,7 +110,7 @@ export class Flusher {
 
   *#flush(family: Family, memtable: Memtable): Task<void> {
     if (memtable.firstSegment !== 0 && !this.pipeline.log.isSynced) {
-      const barrier = this.pipeline.requestBarrier(true);
+      const barrier = this.pipeline.requestUrgentSync();
       yield barrier.settled;
       if (barrier.error !== undefined) throw barrier.error;
     }

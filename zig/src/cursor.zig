@@ -33,7 +33,7 @@ var cursors: handle_table.HandleTable(Cursor) = .{};
 /// Reads the `CursorRequest` in the context. A handle, or a Code.
 pub fn open(context: region.Id) i32 {
     var failure: Fault = .{};
-    const cursor = Cursor.create(context, &failure) catch return failure.code;
+    const cursor = Cursor.create(context, &failure) catch return failure.report();
     return cursors.open(cursor) orelse {
         cursor.destroy();
         return abi.Code.exhausted.int();
@@ -44,7 +44,7 @@ pub fn open(context: region.Id) i32 {
 pub fn fill(handle: i32, row_count_max: u32, byte_count_max: u32, flags: u32) i32 {
     var failure: Fault = .{};
     const access: Access = if (flags & flag_cached != 0) .cached else .disk;
-    return fillAs(handle, row_count_max, byte_count_max, access, &failure) catch failure.code;
+    return fillAs(handle, row_count_max, byte_count_max, access, &failure) catch failure.report();
 }
 
 /// The cursor_fill job: the same, on a thread that may wait.

@@ -7,7 +7,7 @@ const coalesce = @import("coalesce.zig");
 const disk = @import("disk.zig");
 const system = @import("system.zig");
 
-pub const real: disk.Disk = .{ .context = @constCast(@ptrCast(&context_byte)), .vtable = &vtable };
+pub const real: disk.Disk = .{ .context = @ptrCast(@constCast(&context_byte)), .vtable = &vtable };
 
 const context_byte: u8 = 0;
 

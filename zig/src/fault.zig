@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const abi = @import("abi.zig");
+const error_detail = @import("error_detail.zig");
 
 pub const Error = error{Fault};
 
@@ -11,14 +12,16 @@ pub const Fault = struct {
     code: i32 = 0,
     /// Where in the file the damage is (`Code.corruption`).
     offset: u64 = 0,
+    /// Number of the file that is damaged.
+    number: u64 = 0,
 
     pub fn fail(self: *Fault, code: abi.Code) Error {
         self.* = .{ .code = code.int() };
         return error.Fault;
     }
 
-    pub fn corrupt(self: *Fault, offset: u64) Error {
-        self.* = .{ .code = abi.Code.corruption.int(), .offset = offset };
+    pub fn corrupt(self: *Fault, number: u64, offset: u64) Error {
+        self.* = .{ .code = abi.Code.corruption.int(), .offset = offset, .number = number };
         return error.Fault;
     }
 
@@ -27,6 +30,14 @@ pub const Fault = struct {
         std.debug.assert(result < 0);
         self.* = .{ .code = @intCast(result) };
         return error.Fault;
+    }
+
+    /// The code, for a call whose caller gets nothing but that; what else there is to say goes to error_detail.zig.
+    pub fn report(self: *const Fault) i32 {
+        if (self.is(.corruption)) {
+            error_detail.set("table {d} is damaged at byte {d}", .{ self.number, self.offset });
+        } else error_detail.clear();
+        return self.code;
     }
 
     pub fn is(self: *const Fault, code: abi.Code) bool {

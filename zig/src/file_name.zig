@@ -69,8 +69,8 @@ test "parse() reads what format() writes" {
 
 test "parse() refuses what is not ours, format() what cannot be" {
     for ([_][]const u8{
-        "",               "42.log",     "000042.Log", "0000042.log", "000042.log~", "00004x.log", "-00042.log",
-        "MANIFEST-",      "MANIFEST",   "LOCK2",      ".log",        "000042",      "README.md",  "../000042.log",
+        "",                      "42.log",   "000042.Log", "0000042.log", "000042.log~", "00004x.log", "-00042.log",
+        "MANIFEST-",             "MANIFEST", "LOCK2",      ".log",        "000042",      "README.md",  "../000042.log",
         "99999999999999999.log",
     }) |name| {
         try testing.expectEqual(null, parse(name));

@@ -161,7 +161,9 @@ fn write(
 
     var newer_key: ?[]const u8 = null;
     var newer_sequence: u64 = 0;
-    for (items) |item| {
+    for (items, 0..) |item, i| {
+        // In key order they lie anywhere.
+        if (i + 8 < items.len) memtable.prefetch(items[i + 8].entry);
         const entry = memtable.entry(item.entry).?;
         const sequence = internal_key.sequenceOf(entry.trailer);
         const is_newest = newer_key == null or !internal_key.equalKeys(newer_key.?, entry.key);

@@ -62,6 +62,13 @@ pub const Memtable = struct {
         };
     }
 
+    /// Asks the processor for an entry that will be wanted soon.
+    pub inline fn prefetch(self: Memtable, offset: u32) void {
+        @prefetch(self.words + offset, .{});
+        @prefetch(self.words + offset + 16, .{});
+        @prefetch(self.words + offset + 32, .{});
+    }
+
     /// One more user of the region. False if nobody holds it any more: it may be somebody else's by now.
     pub fn retain(self: Memtable) bool {
         var count = @atomicLoad(u32, &self.header.references, .monotonic);

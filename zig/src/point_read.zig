@@ -27,13 +27,13 @@ pub fn get(version: i32, context: i32, key_bytes: u32, sequence: f64, flags: u32
 
     var failure: Fault = .{};
     const access: Access = if (flags & flag_cached != 0) .cached else .disk;
-    const found = lookup(version, key, sequence, access, &failure) catch return failure.code;
+    const found = lookup(version, key, sequence, access, &failure) catch return failure.report();
     const entry = found orelse return 0;
     defer entry.block.release();
     if (entry.value.len <= abi.context_value_area_bytes) {
         @memcpy(memory[abi.context_value_offset..][0..entry.value.len], entry.value);
     } else {
-        result.value_region = copyOut(entry.value, &failure) catch return failure.code;
+        result.value_region = copyOut(entry.value, &failure) catch return failure.report();
     }
     result.value_bytes = @intCast(entry.value.len);
     result.entry_type = internal_key.typeOf(entry.trailer);

@@ -14,6 +14,8 @@ const Fault = fault.Fault;
 
 const piece_bytes = 1 << 20;
 pub const index_value_bytes = 12;
+/// What an entry takes beside key and value: three short varints, the trailer, a restart point.
+const entry_overhead_bytes = 5 + internal_key.trailer_bytes + 4;
 
 pub const Options = struct {
     number: u64,
@@ -79,9 +81,10 @@ pub const TableBuilder = struct {
         std.debug.assert(first or internal_key.compare(self.last_key.items, self.last_trailer, key, trailer) == .lt);
         const same_key = !first and internal_key.equalKeys(self.last_key.items, key);
 
-        // A value larger than a block has one of its own.
-        const alone = value.len >= self.options.block_bytes;
-        if (alone and self.data.entry_count > 0) try self.finishBlock();
+        // Blocks stay within their size, trailer included; what is larger than a block has one of its own.
+        const entry_bytes = key.len + value.len + entry_overhead_bytes;
+        const is_full = self.data.bytes() + entry_bytes + format.trailer_bytes > self.options.block_bytes;
+        if (self.data.entry_count > 0 and is_full) try self.finishBlock();
         if (self.pending != null) try self.indexPending(if (same_key) null else key);
 
         self.data.add(key, trailer, value) catch |e| return self.translate(e);
@@ -97,8 +100,6 @@ pub const TableBuilder = struct {
         self.delete_count += @intFromBool(internal_key.typeOf(trailer) == @intFromEnum(abi.EntryType.delete));
         self.smallest_sequence = @min(self.smallest_sequence, internal_key.sequenceOf(trailer));
         self.largest_sequence = @max(self.largest_sequence, internal_key.sequenceOf(trailer));
-
-        if (alone or self.data.bytes() + format.trailer_bytes >= self.options.block_bytes) try self.finishBlock();
     }
 
     /// Writes what is left and syncs the file. Its size. REQUIRES: at least one entry was added.

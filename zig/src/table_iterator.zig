@@ -128,10 +128,10 @@ pub const Iterator = struct {
     }
 
     fn damaged(self: *Iterator, e: block_reader.Error, failure: *Fault) fault.Error {
-        const offset = self.tables[self.table_index].blockOffset(self.block_index);
+        const table = self.tables[self.table_index];
         self.letGo();
         return switch (e) {
-            error.Damaged => failure.corrupt(offset),
+            error.Damaged => failure.corrupt(table.file.number, table.blockOffset(self.block_index)),
             error.OutOfMemory => failure.fail(.no_memory),
         };
     }

@@ -87,25 +87,25 @@ pub const Table = struct {
         const size = self.file.size();
         if (size < 0) return failure.system(size);
         self.file_bytes = @intCast(size);
-        if (expected_bytes) |expected| if (self.file_bytes != expected) return failure.corrupt(@min(expected, self.file_bytes));
-        if (self.file_bytes < format.file_align or self.file_bytes % format.file_align != 0) return failure.corrupt(0);
+        if (expected_bytes) |expected| if (self.file_bytes != expected) return self.damaged(failure, @min(expected, self.file_bytes));
+        if (self.file_bytes < format.file_align or self.file_bytes % format.file_align != 0) return self.damaged(failure, 0);
 
         var bytes: [format.Footer.bytes]u8 = undefined;
         const footer_offset = self.file_bytes - bytes.len;
         try self.readExactly(&bytes, footer_offset, failure);
         const footer = format.Footer.decode(&bytes, self.file.number, self.file_bytes) catch |e|
-            return translate(e, footer_offset, failure);
+            return self.translate(e, footer_offset, failure);
 
         try self.checkPadding(footer.properties.end(), footer_offset, failure);
         self.properties_content = try self.loadBlock(footer.properties, failure);
         self.properties = format.Properties.decode(self.properties_content[0..footer.properties.bytes]) catch |e|
-            return translate(e, footer.properties.offset, failure);
+            return self.translate(e, footer.properties.offset, failure);
         if (self.properties.number != self.file.number or self.properties.family != family)
-            return failure.corrupt(footer.properties.offset);
+            return self.damaged(failure, footer.properties.offset);
         if (footer.filter.bytes > 0) {
             self.filter_content = try self.loadBlock(footer.filter, failure);
             self.filter = filter.Filter.parse(self.filter_content[0..footer.filter.bytes]) catch |e|
-                return translate(e, footer.filter.offset, failure);
+                return self.translate(e, footer.filter.offset, failure);
         }
         self.index_content = try self.loadBlock(footer.index, failure);
         try self.loadIndex(footer, failure);
@@ -117,16 +117,16 @@ pub const Table = struct {
         const part = padding[0..@intCast(end - start)];
         if (part.len == 0) return;
         try self.readExactly(part, start, failure);
-        if (!std.mem.allEqual(u8, part, 0)) return failure.corrupt(start);
+        if (!std.mem.allEqual(u8, part, 0)) return self.damaged(failure, start);
     }
 
     /// Blocks must follow one another from the file's start to the filter, and their keys ascend.
     fn loadIndex(self: *Table, footer: format.Footer, failure: *Fault) fault.Error!void {
-        const damaged = footer.index.offset;
-        const content = block_reader.Block.parse(self.index_content[0..footer.index.bytes]) catch return failure.corrupt(damaged);
+        const at = footer.index.offset;
+        const content = block_reader.Block.parse(self.index_content[0..footer.index.bytes]) catch return self.damaged(failure, at);
         // Each entry is a restart point, so their number is known, and bounded by the block's size.
         const count = content.restarts.len;
-        if (count != self.properties.block_count) return failure.corrupt(damaged);
+        if (count != self.properties.block_count) return self.damaged(failure, at);
         self.index = gpa.alloc(IndexEntry, count) catch return failure.fail(.no_memory);
         @memset(self.index, .{});
         self.index_prefixes = gpa.alloc(u64, count) catch return failure.fail(.no_memory);
@@ -134,13 +134,13 @@ pub const Table = struct {
         var rows: block_reader.Iterator = .{ .gpa = gpa };
         defer rows.deinit();
         rows.attach(content);
-        rows.seekFirst() catch return failure.corrupt(damaged);
+        rows.seekFirst() catch return self.damaged(failure, at);
         var offset: u64 = 0;
         for (self.index, 0..) |*entry, i| {
-            if (!rows.valid or rows.value.len != index_value_bytes) return failure.corrupt(damaged);
+            if (!rows.valid or rows.value.len != index_value_bytes) return self.damaged(failure, at);
             // Not cut, so it lies in the block and stays there.
             if (@intFromPtr(rows.key.ptr) < @intFromPtr(content.entries.ptr) or
-                @intFromPtr(rows.key.ptr) > @intFromPtr(content.entries.ptr) + content.entries.len) return failure.corrupt(damaged);
+                @intFromPtr(rows.key.ptr) > @intFromPtr(content.entries.ptr) + content.entries.len) return self.damaged(failure, at);
             entry.* = .{
                 .key = rows.key,
                 .trailer = rows.trailer,
@@ -149,15 +149,15 @@ pub const Table = struct {
                     .bytes = std.mem.readInt(u32, rows.value[8..12], .little),
                 },
             };
-            if (entry.block.offset != offset) return failure.corrupt(damaged);
+            if (entry.block.offset != offset) return self.damaged(failure, at);
             offset = entry.block.end();
             if (i > 0) {
                 const before = self.index[i - 1];
-                if (internal_key.compare(before.key, before.trailer, entry.key, entry.trailer) != .lt) return failure.corrupt(damaged);
+                if (internal_key.compare(before.key, before.trailer, entry.key, entry.trailer) != .lt) return self.damaged(failure, at);
             }
-            rows.next() catch return failure.corrupt(damaged);
+            rows.next() catch return self.damaged(failure, at);
         }
-        if (rows.valid or offset != footer.filter.offset) return failure.corrupt(damaged);
+        if (rows.valid or offset != footer.filter.offset) return self.damaged(failure, at);
 
         const first = self.index[0].key;
         // Sorted, so what the first and the last share, all share.
@@ -175,13 +175,24 @@ pub const Table = struct {
 
     fn readChecked(self: *Table, bytes: []u8, handle: format.BlockHandle, failure: *Fault) fault.Error!void {
         try self.readExactly(bytes, handle.offset, failure);
-        _ = format.openBlock(bytes, self.file.number, handle.offset) catch |e| return translate(e, handle.offset, failure);
+        _ = format.openBlock(bytes, self.file.number, handle.offset) catch |e| return self.translate(e, handle.offset, failure);
     }
 
     fn readExactly(self: *Table, bytes: []u8, offset: u64, failure: *Fault) fault.Error!void {
         const result = self.file.pread(bytes, offset);
         if (result < 0) return failure.system(result);
-        if (result != bytes.len) return failure.corrupt(offset);
+        if (result != bytes.len) return self.damaged(failure, offset);
+    }
+
+    fn damaged(self: *const Table, failure: *Fault, offset: u64) fault.Error {
+        return failure.corrupt(self.file.number, offset);
+    }
+
+    fn translate(self: *const Table, e: format.DecodeError, offset: u64, failure: *Fault) fault.Error {
+        return switch (e) {
+            error.Damaged => self.damaged(failure, offset),
+            error.Unsupported => failure.fail(.unsupported),
+        };
     }
 
     // -----------------------------------------------------------------------------------------------------------
@@ -232,7 +243,7 @@ pub const Table = struct {
             return failure.fail(.no_memory);
         errdefer fresh.release();
         try self.readChecked(fresh.content, handle, failure);
-        _ = block_reader.Block.parse(contentOf(fresh)) catch return failure.corrupt(handle.offset);
+        _ = block_reader.Block.parse(contentOf(fresh)) catch return self.damaged(failure, handle.offset);
         return fresh;
     }
 
@@ -261,7 +272,7 @@ pub const Table = struct {
         const held = try self.block(number, access, failure);
         errdefer held.release();
         const match = block_reader.Block.parsed(contentOf(held)).find(key, wanted) catch
-            return failure.corrupt(self.index[number].block.offset);
+            return self.damaged(failure, self.index[number].block.offset);
         if (match) |found| return .{ .trailer = found.trailer, .value = found.value, .block = held };
         held.release();
         return null;
@@ -280,29 +291,29 @@ pub const Table = struct {
         for (self.index, 0..) |*entry, number| {
             const fresh = try self.readBlock(number, failure);
             defer fresh.release();
-            const damaged = entry.block.offset;
+            const at = entry.block.offset;
             rows.attach(block_reader.Block.parsed(contentOf(fresh)));
-            rows.seekFirst() catch return failure.corrupt(damaged);
-            while (rows.valid) : (rows.next() catch return failure.corrupt(damaged)) {
+            rows.seekFirst() catch return self.damaged(failure, at);
+            while (rows.valid) : (rows.next() catch return self.damaged(failure, at)) {
                 const ascends = entries == 0 or internal_key.compare(last_key.items, last_trailer, rows.key, rows.trailer) == .lt;
-                if (!ascends) return failure.corrupt(damaged);
-                if (entries == 0 and !internal_key.equalKeys(rows.key, self.properties.smallest_key)) return failure.corrupt(damaged);
+                if (!ascends) return self.damaged(failure, at);
+                if (entries == 0 and !internal_key.equalKeys(rows.key, self.properties.smallest_key)) return self.damaged(failure, at);
                 if (self.filter) |*present| {
-                    if (!present.mayContain(filter.hashKey(rows.key))) return failure.corrupt(damaged);
+                    if (!present.mayContain(filter.hashKey(rows.key))) return self.damaged(failure, at);
                 }
                 entries += 1;
                 deletes += @intFromBool(internal_key.typeOf(rows.trailer) == @intFromEnum(abi.EntryType.delete));
                 const sequence = internal_key.sequenceOf(rows.trailer);
                 if (sequence < self.properties.smallest_sequence or sequence > self.properties.largest_sequence)
-                    return failure.corrupt(damaged);
+                    return self.damaged(failure, at);
                 last_key.clearRetainingCapacity();
                 last_key.appendSlice(gpa, rows.key) catch return failure.fail(.no_memory);
                 last_trailer = rows.trailer;
             }
-            if (internal_key.compare(last_key.items, last_trailer, entry.key, entry.trailer) == .gt) return failure.corrupt(damaged);
+            if (internal_key.compare(last_key.items, last_trailer, entry.key, entry.trailer) == .gt) return self.damaged(failure, at);
         }
-        if (entries != self.properties.entry_count or deletes != self.properties.delete_count) return failure.corrupt(0);
-        if (!internal_key.equalKeys(last_key.items, self.properties.largest_key)) return failure.corrupt(0);
+        if (entries != self.properties.entry_count or deletes != self.properties.delete_count) return self.damaged(failure, 0);
+        if (!internal_key.equalKeys(last_key.items, self.properties.largest_key)) return self.damaged(failure, 0);
     }
 };
 
@@ -331,13 +342,6 @@ inline fn partition(items: anytype, target: anytype, comptime below: anytype) us
         length = if (yes) length - half - 1 else half;
     }
     return low;
-}
-
-fn translate(e: format.DecodeError, offset: u64, failure: *Fault) fault.Error {
-    return switch (e) {
-        error.Damaged => failure.corrupt(offset),
-        error.Unsupported => failure.fail(.unsupported),
-    };
 }
 
 fn bump(counter: *u64) void {

@@ -12,7 +12,8 @@ const region = @import("region.zig");
 const table_set = @import("table_set.zig");
 const Store = @import("store.zig").Store;
 
-/// Runs the job and leaves `result` and `value` in its head; `state` is the caller's.
+/// Runs the job and leaves `result` in its head; for `Code.corruption`, the offset in `value` and the table's number in
+/// `reserved`. `state` is the caller's.
 pub fn run(store: *Store, record: *abi.JobHead) void {
     var failure: fault.Fault = .{};
     const opcode = record.opcode;
@@ -30,8 +31,11 @@ pub fn run(store: *Store, record: *abi.JobHead) void {
         failure.fail(.invalid);
 
     record.value = 0;
+    record.reserved = 0;
     record.result = result catch failed: {
         record.value = @floatFromInt(failure.offset);
+        // Which table is damaged; numbers beyond 31 bits lose their high part.
+        record.reserved = @intCast(failure.number & 0x7fff_ffff);
         break :failed failure.code;
     };
 }
@@ -66,4 +70,11 @@ pub fn cacheSetCapacity(bytes: f64) i32 {
 /// Bytes that the block cache holds now.
 pub fn cacheBytes() f64 {
     return @floatFromInt(block_cache.global.bytes());
+}
+
+test {
+    _ = @import("handle_table.zig");
+    _ = @import("tests/skip_list_test.zig");
+    _ = @import("tests/table_test.zig");
+    _ = @import("tests/model_test.zig");
 }

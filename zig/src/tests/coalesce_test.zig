@@ -71,9 +71,8 @@ test "write() lets the later of two overlapping writes win" {
     try expect(&.{ .{ .offset = 2, .bytes = "bb" }, .{ .offset = 0, .bytes = "aaaaaa" } }, 1, "aaaaaa");
     try expect(&.{ .{ .offset = 1, .bytes = "aa" }, .{ .offset = 1, .bytes = "bb" } }, 1, ".bb");
     try expect(&.{
-        .{ .offset = 1, .bytes = "b" }, .{ .offset = 3, .bytes = "d" }, .{ .offset = 5, .bytes = "f" },
-        .{ .offset = 0, .bytes = "zzzzzz" },
-        .{ .offset = 2, .bytes = "C" },
+        .{ .offset = 1, .bytes = "b" },      .{ .offset = 3, .bytes = "d" }, .{ .offset = 5, .bytes = "f" },
+        .{ .offset = 0, .bytes = "zzzzzz" }, .{ .offset = 2, .bytes = "C" },
     }, 1, "zzCzzz");
 }
 

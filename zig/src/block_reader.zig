@@ -33,7 +33,7 @@ pub const Block = struct {
         const entries_end = content.len - 4 - 4 * @as(usize, count);
         const restarts: []align(1) const u32 = @ptrCast(content[entries_end .. content.len - 4]);
         if (restarts[0] != 0) return error.Damaged;
-        var before: u32 = 0;
+        var before: u64 = 0;
         for (restarts[1..]) |stored| {
             const restart = std.mem.littleToNative(u32, stored);
             if (restart < before + entry_bytes_min) return error.Damaged;

@@ -167,6 +167,8 @@ fn write(
         const entry = memtable.entry(item.entry).?;
         const sequence = internal_key.sequenceOf(entry.trailer);
         const is_newest = newer_key == null or !internal_key.equalKeys(newer_key.?, entry.key);
+        // Sorted, so this is a number used twice.
+        if (!is_newest and sequence == newer_sequence) return failure.fail(.invalid);
         if (is_newest or isSeen(snapshots, sequence, newer_sequence)) try builder.add(entry.key, entry.trailer, entry.value);
         newer_key = entry.key;
         newer_sequence = sequence;

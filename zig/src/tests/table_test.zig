@@ -524,6 +524,8 @@ test "requests that make no sense are refused" {
     try testing.expectEqual(invalid, try store.flush(writer.id, 1.5, &.{}));
     try testing.expectEqual(invalid, try store.flush(writer.id, 1, &.{ 5, 4 }));
     try testing.expectEqual(invalid, try store.flush(0, 1, &.{}));
+    writer.put("a", 1, "2");
+    try testing.expectEqual(invalid, try store.flush(writer.id, 1, &.{}));
     writer.add(.merge, "b", 2, "1");
     try testing.expectEqual(abi.Code.unsupported.int(), try store.flush(writer.id, 1, &.{}));
     const merging = store.cursor(.{ .sequence = 2, .memtables = &.{writer.id} });

@@ -38,6 +38,8 @@ pub const Code = enum(i32) {
     unsupported = -4104,
     /// The store is already open in this process.
     attached = -4105,
+    /// The directory holds other files, and no store.
+    foreign = -4106,
 
     pub fn int(code: Code) i32 {
         return @intFromEnum(code);
@@ -470,9 +472,9 @@ pub const OpenFlag = struct {
 
 /// The structs that the generator writes out.
 pub const shared_structs = .{
-    JobHead,          FileJob,          DirectoryEntry, Extent,        LogWriteJob, TableJob,
-    TableDescription, GetJob,           CursorJob,      LogSegmentHeader, LogFrame, LogRun,
-    LogEntry,         MemtableHeader,   MemtableEntry,  GetResult,     CursorRequest, PageHeader,
+    JobHead,          FileJob,        DirectoryEntry, Extent,           LogWriteJob,   TableJob,
+    TableDescription, GetJob,         CursorJob,      LogSegmentHeader, LogFrame,      LogRun,
+    LogEntry,         MemtableHeader, MemtableEntry,  GetResult,        CursorRequest, PageHeader,
     Counters,         StoreShared,
 };
 pub const shared_enums = .{ Code, FileKind, JobState, Lane, Opcode, EntryType };

@@ -19,6 +19,7 @@ const Store = @import("store.zig").Store;
 const header_bytes = @sizeOf(abi.LogFrame);
 const checksum_bytes = @sizeOf(u32);
 const padding_bytes = 8;
+const gathered_bytes_max = 2048;
 const invalid: i64 = abi.Code.invalid.int();
 
 const zeros: [padding_bytes]u8 = @splat(0);
@@ -83,7 +84,7 @@ fn write(store: *Store, job: *abi.LogWriteJob) i64 {
             parts[part_count] = .{ .base = &zeros, .len = padding };
             part_count += 1;
         }
-        result = file.pwritev(parts[0..part_count], offset, sync_within).result;
+        result = writeBytes(file, parts[0..part_count], offset, sync_within);
     }
     if (result >= 0 and sync_behind) result = file.dataSync();
     if (result < 0) return result;
@@ -103,6 +104,18 @@ fn syncOlder(store: *Store, job: *abi.LogWriteJob) i64 {
         if (result < 0) return result;
     }
     return 0;
+}
+
+/// A small frame is copied together first: one plain write costs the system less than a vector of three parts.
+fn writeBytes(file: *File, parts: []const disk.IoVec, offset: u64, sync: bool) i64 {
+    var gathered: [gathered_bytes_max]u8 = undefined;
+    var filled: usize = 0;
+    for (parts) |part| {
+        if (part.len > gathered.len - filled) return file.pwritev(parts, offset, sync).result;
+        @memcpy(gathered[filled..][0..part.len], part.base[0..part.len]);
+        filled += part.len;
+    }
+    return file.pwritev(&.{.{ .base = &gathered, .len = filled }}, offset, sync).result;
 }
 
 /// As one aligned write; a frame larger than the staging buffer in several, synced behind the last.

@@ -60,7 +60,7 @@ fn openOn(on: disk.Disk, disk_id: disk_registry.Id, path: []const u8, flags: u32
     const opened = on.vtable.directory_open(on.context, path, flags & abi.OpenFlag.create != 0);
     if (opened < 0) return @intCast(opened);
     const directory: disk.DirectoryHandle = @intCast(opened);
-    const result = openIn(on, disk_id, directory, flags & abi.OpenFlag.read_only != 0, io_threads);
+    const result = openIn(on, disk_id, directory, flags, io_threads);
     if (result < 0) on.vtable.directory_close(on.context, directory);
     return result;
 }
@@ -69,9 +69,10 @@ fn openIn(
     on: disk.Disk,
     disk_id: disk_registry.Id,
     directory: disk.DirectoryHandle,
-    read_only: bool,
+    flags: u32,
     io_threads: u32,
 ) i32 {
+    const read_only = flags & abi.OpenFlag.read_only != 0;
     const identity = on.vtable.directory_identity(on.context, directory);
     mutex.lock();
     defer mutex.unlock();
@@ -79,6 +80,10 @@ fn openIn(
         error_detail.set("store {d}", .{found.handle});
         return abi.Code.attached.int();
     }
+    // Nothing is touched in a directory that is somebody else's: not even a lock file is made there.
+    var contents: Contents = .{};
+    const readable = contents.read(on, directory);
+    if (readable < 0) return readable;
     const lock = on.vtable.lock(on.context, directory, if (read_only) .shared else .exclusive);
     if (lock < 0) {
         if (lock == abi.Code.locked.int()) {
@@ -194,6 +199,9 @@ fn removeFiles(on: disk.Disk, disk_id: disk_registry.Id, directory: disk.Directo
         error_detail.set("store {d}", .{found.handle});
         return abi.Code.attached.int();
     }
+    var contents: Contents = .{};
+    const readable = contents.read(on, directory);
+    if (readable < 0) return readable;
     const lock = v.lock(on.context, directory, .exclusive);
     if (lock < 0) {
         if (lock == abi.Code.locked.int()) {
@@ -217,6 +225,34 @@ fn removeFiles(on: disk.Disk, disk_id: disk_registry.Id, directory: disk.Directo
     _ = v.unlink(on.context, directory, "LOCK");
     return @intCast(v.directory_sync(on.context, directory));
 }
+
+/// What a directory's names say of it.
+const Contents = struct {
+    /// A manifest, its pointer, or what an interrupted creation leaves.
+    store: bool = false,
+    /// Files that Varve did not name.
+    foreign: bool = false,
+
+    /// Negative: errno or Code.
+    fn read(self: *Contents, on: disk.Disk, directory: disk.DirectoryHandle) i32 {
+        const result = on.vtable.directory_list(on.context, directory, self, visit);
+        if (result < 0) return @intCast(result);
+        return if (self.foreign and !self.store) abi.Code.foreign.int() else 0;
+    }
+
+    fn visit(visitor: *anyopaque, name: []const u8, _: u64) i32 {
+        const found: *Contents = @ptrCast(@alignCast(visitor));
+        const id = file_name.parse(name) orelse {
+            found.foreign = true;
+            return 0;
+        };
+        switch (id.kind) {
+            .current, .manifest, .temporary => found.store = true,
+            else => {},
+        }
+        return 0;
+    }
+};
 
 fn collect(visitor: *anyopaque, name: []const u8, _: u64) i32 {
     const found: *std.ArrayList(file_name.FileId) = @ptrCast(@alignCast(visitor));

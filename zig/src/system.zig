@@ -97,9 +97,21 @@ pub fn pread(descriptor: Descriptor, buffer: []u8, offset: u64) i64 {
     }
 }
 
-/// REQUIRES: at most `io_vectors_max` parts.
+pub fn pwrite(descriptor: Descriptor, bytes: []const u8, offset: u64) i64 {
+    const count = @min(bytes.len, transfer_bytes_max);
+    while (true) {
+        const result = if (is_darwin)
+            translate(c.pwrite(descriptor, bytes.ptr, count, @intCast(offset)))
+        else
+            direct(linux.pwrite(descriptor, bytes.ptr, count, @intCast(offset)));
+        if (!is(result, .INTR)) return result;
+    }
+}
+
+/// One part goes the cheaper way. REQUIRES: at most `io_vectors_max` parts.
 pub fn pwritev(descriptor: Descriptor, parts: []const disk.IoVec, offset: u64) i64 {
     std.debug.assert(parts.len <= io_vectors_max);
+    if (parts.len == 1) return pwrite(descriptor, parts[0].base[0..parts[0].len], offset);
     while (true) {
         const result = if (is_darwin)
             translate(c.pwritev(descriptor, parts.ptr, @intCast(parts.len), @intCast(offset)))

@@ -1,6 +1,7 @@
 /** Column families: the ordered maps that a store consists of. Every call checks its arguments before anything happens. */
 import { invalidArgument, quote, unsupported } from "../base/errors.ts";
 import { runTask, type Task } from "../native/task.ts";
+import type { Page } from "../read/cursor.ts";
 import { WOULD_BLOCK } from "../read/point_reader.ts";
 import type { Family } from "../tree/family.ts";
 import type { Encoding } from "./encodings/encoding.ts";
@@ -191,22 +192,23 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
   entries(range?: Range<K>): Iteration<[KeyOut, ValueOut]> {
     const key = this.#keyEncoding;
     const value = this.#valueEncoding;
-    return this.#iterate(range, false, (page, index) => [
-      key.decode(page.key(index)),
-      value.decode(page.value(index)),
-    ]);
+    return this.#iterate(range, false, {
+      decode: (page, index) => [key.decode(page.key(index)), value.decode(page.value(index))],
+    });
   }
 
   /** The keys of a range in order. */
   keys(range?: Range<K>): Iteration<KeyOut> {
     const key = this.#keyEncoding;
-    return this.#iterate(range, true, (page, index) => key.decode(page.key(index)));
+    return this.#iterate(range, true, { decode: (page, index) => key.decode(page.key(index)) });
   }
 
   /** The values of a range in key order. */
   values(range?: Range<K>): Iteration<ValueOut> {
     const value = this.#valueEncoding;
-    return this.#iterate(range, false, (page, index) => value.decode(page.value(index)));
+    return this.#iterate(range, false, {
+      decode: (page, index) => value.decode(page.value(index)),
+    });
   }
 
   /** How many keys a range holds; `limit` counts too. Reads them all. */
@@ -240,9 +242,9 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
     return Promise.reject(unsupported("Cannot estimate a size: this version does not"));
   }
 
-  /** Not there yet: throws `ERR_UNSUPPORTED`. */
-  pages(_range?: Range<K>): never {
-    throw unsupported("Cannot iterate by pages: this version does not");
+  /** As `entries`, undecoded and up to 64 KiB at a time: for whoever wants to see many entries fast. */
+  pages(range?: Range<K>): Iteration<Page> {
+    return this.#iterate(range, false, { wholePages: true, decode: (page) => page });
   }
 
   /** Where batches send their operations on this family. */
@@ -310,11 +312,11 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
   #iterate<T>(
     range: Range<K> | undefined,
     keysOnly: boolean,
-    decode: RowDecoder<T>,
+    decoder: RowDecoder<T>,
   ): Iteration<T> {
     this.#handle.requireFamily(this.#family, "iterate");
     const resolved = resolveRange(range, this.#keyEncoding);
-    return new Iteration(this.#handle, this.#family, resolved, keysOnly, decode);
+    return new Iteration(this.#handle, this.#family, resolved, keysOnly, decoder);
   }
 }
 

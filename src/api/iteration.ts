@@ -12,37 +12,40 @@ import { Snapshot } from "./snapshot.ts";
 
 const ATTEMPT = "iterate";
 
-/** Makes one result of a row. */
-export type RowDecoder<T> = (page: Page, index: number) => T;
+/** Makes a result of a row, or of a whole page. */
+export interface RowDecoder<T> {
+  readonly wholePages?: boolean;
+  decode(page: Page, index: number): T;
+}
 
 export class Iteration<T> implements Iterable<T>, AsyncIterable<T> {
   readonly #handle: Handle;
   readonly #family: Family;
   readonly #range: ResolvedRange;
   readonly #keysOnly: boolean;
-  readonly #decode: RowDecoder<T>;
+  readonly #decoder: RowDecoder<T>;
 
   constructor(
     handle: Handle,
     family: Family,
     range: ResolvedRange,
     keysOnly: boolean,
-    decode: RowDecoder<T>,
+    decoder: RowDecoder<T>,
   ) {
     this.#handle = handle;
     this.#family = family;
     this.#range = range;
     this.#keysOnly = keysOnly;
-    this.#decode = decode;
+    this.#decoder = decoder;
   }
 
   [Symbol.iterator](): IterableIterator<T> {
-    return new SyncRows(this.#open(), this.#decode);
+    return new SyncRows(this.#open(), this.#decoder);
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<T> {
     this.#range.signal?.throwIfAborted();
-    return new AsyncRows(this.#open(), this.#decode, this.#range.signal);
+    return new AsyncRows(this.#open(), this.#decoder, this.#range.signal);
   }
 
   #open(): View {
@@ -87,7 +90,7 @@ class Rows<T> {
   protected index = 0;
   protected done = false;
 
-  constructor(protected readonly view: View, protected readonly decode: RowDecoder<T>) {}
+  constructor(protected readonly view: View, protected readonly decoder: RowDecoder<T>) {}
 
   protected finish(): IteratorReturnResult<undefined> {
     this.done = true;
@@ -96,9 +99,12 @@ class Rows<T> {
     return { done: true, value: undefined };
   }
 
-  /** The next row of the current page. REQUIRES: there is one. */
+  /** The next result of the current page. REQUIRES: there is one. */
   protected row(): IteratorYieldResult<T> {
-    return { done: false, value: this.decode(this.page!, this.index++) };
+    const page = this.page!;
+    const { index } = this;
+    this.index = this.decoder.wholePages ? page.count : index + 1;
+    return { done: false, value: this.decoder.decode(page, index) };
   }
 
   protected get pageIsUsed(): boolean {
@@ -137,8 +143,8 @@ class AsyncRows<T> extends Rows<T> implements AsyncIterableIterator<T> {
   #last: Promise<unknown> = Promise.resolve();
   readonly #signal: AbortSignal | undefined;
 
-  constructor(view: View, decode: RowDecoder<T>, signal: AbortSignal | undefined) {
-    super(view, decode);
+  constructor(view: View, decoder: RowDecoder<T>, signal: AbortSignal | undefined) {
+    super(view, decoder);
     this.#signal = signal;
   }
 

@@ -38,7 +38,7 @@ export function closeDirectory(handle: number): void {
   if (result < 0) throw nativeError(result, "Cannot close the store");
 }
 
-/** Removes the store's files, and its directory if nothing else is in it. */
+/** Removes the store's files, and its directory if nothing else is in it. A directory that is not there is fine. */
 export function removeDirectory(disk: number, path: string): void {
   const bytes = pathBytes(path);
   const result = native().call.varve_store_remove(disk, bytes, bytes.length);
@@ -48,7 +48,8 @@ export function removeDirectory(disk: number, path: string): void {
       path,
     });
   }
-  throw openError(result, "destroy", path);
+  const error = openError(result, "destroy", path);
+  if (error.code !== "ERR_NOT_FOUND") throw error;
 }
 
 function pathBytes(path: string): Uint8Array {

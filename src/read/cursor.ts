@@ -38,18 +38,19 @@ export interface CursorRange {
   readonly limit: number;
 }
 
-/** Rows that were copied out of a page: the caller's to keep. */
+/** Rows that were copied out of native memory: the caller's to keep. */
 export class Page {
-  /** All rows' bytes; rows of `SHARED_BYTES_MAX` and more are copied once more, to have their own. */
-  readonly #bytes: Uint8Array<ArrayBuffer>;
-  readonly #offsets: Uint32Array;
+  /** All keys and values back to back. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Key i starts at `[2 * i]`, its value at `[2 * i + 1]`, and ends where the next offset says. */
+  readonly offsets: Uint32Array<ArrayBuffer>;
 
   constructor(source: Region, readonly count: number) {
     const { u8, u32 } = source;
     const start = u32[PageHeader.dataOffset >> 2];
     const first = PAGE_OFFSETS_OFFSET >> 2;
-    this.#offsets = u32.slice(first, first + 2 * count + 1);
-    this.#bytes = u8.slice(start, start + this.#offsets[2 * count]);
+    this.offsets = u32.slice(first, first + 2 * count + 1);
+    this.bytes = u8.slice(start, start + this.offsets[2 * count]);
   }
 
   key(index: number): Uint8Array {
@@ -60,12 +61,13 @@ export class Page {
     return this.#piece(2 * index + 1);
   }
 
+  /** Rows of `SHARED_BYTES_MAX` and more are copied once more, to have a buffer of their own. */
   #piece(at: number): Uint8Array {
-    const start = this.#offsets[at];
-    const end = this.#offsets[at + 1];
+    const start = this.offsets[at];
+    const end = this.offsets[at + 1];
     return end - start < SHARED_BYTES_MAX
-      ? new Uint8Array(this.#bytes.buffer, start, end - start)
-      : this.#bytes.slice(start, end);
+      ? new Uint8Array(this.bytes.buffer, start, end - start)
+      : this.bytes.slice(start, end);
   }
 }
 

@@ -31,7 +31,9 @@ export function runChild(body: string, options: ChildOptions = {}): Promise<Ende
   const store = JSON.stringify(join(directory, "store"));
   writeFileSync(
     file,
-    `import { Varve } from ${JSON.stringify(MOD)};\nconst directory = ${store};\n${body}\n`,
+    `import process from "node:process";\nimport { Varve } from ${
+      JSON.stringify(MOD)
+    };\nconst directory = ${store};\n${body}\n`,
   );
   return runFile(file, options);
 }

@@ -77,8 +77,10 @@ test("completions are told once each, whichever thread ran them", async () => {
   const told = new Map<number, number>();
   jobs.hold();
   for (let round = 0; round < 5; round++) {
-    const batch = Array.from({ length: 500 }, (_, index) =>
-      jobs.take(Opcode.directoryList, index % 2 === 0 ? Lane.read : Lane.background)!);
+    const batch = Array.from(
+      { length: 500 },
+      (_, index) => jobs.take(Opcode.directoryList, index % 2 === 0 ? Lane.read : Lane.background)!,
+    );
     told.clear();
     for (const job of batch) jobs.submit(job, (one) => told.set(one, (told.get(one) ?? 0) + 1));
     if (round % 2 === 0) jobs.drive(() => jobs.outstanding === 0);

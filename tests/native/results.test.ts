@@ -30,7 +30,10 @@ test("kept results survive storms of collections, writes, rotations and flushes"
   const rows: [Uint8Array, Uint8Array][] = [];
   for (let index = 0; index < 400; index++) {
     await db.put(`key ${index}`, valueOf(index));
-    kept.set(index, index % 2 === 0 ? db.getSync(`key ${index}`)! : (await db.get(`key ${index}`))!);
+    kept.set(
+      index,
+      index % 2 === 0 ? db.getSync(`key ${index}`)! : (await db.get(`key ${index}`))!,
+    );
     if (index % 100 === 99) {
       collect();
       await db.flush();
@@ -52,7 +55,7 @@ test("a result that the caller writes to changes neither the store nor its neigh
   for (let index = 0; index < 50; index++) db.putSync(`key ${index}`, valueOf(2));
   db.flushSync();
   for (const where of ["tables", "memtable"]) {
-    if (where === "memtable") for (let i = 0; i < 50; i++) db.putSync(`key ${i}`, valueOf(2));
+    if (where === "memtable") { for (let i = 0; i < 50; i++) db.putSync(`key ${i}`, valueOf(2)); }
     const values = Array.from({ length: 50 }, (_, index) => db.getSync(`key ${index}`)!);
     values[20].fill(0xff);
     assert.deepEqual(values[19], valueOf(2), where);

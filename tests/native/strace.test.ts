@@ -53,7 +53,16 @@ async function trace(body: string, options: string, durability: string): Promise
   const output = join(temporaryDirectory(), "trace");
   const program = HEAD.replace("OPTIONS", options).replace("DURABILITY", durability) + body + TAIL;
   const { code, stdout, stderr } = await runChild(program, {
-    wrapper: ["strace", "-f", "-y", "-qq", "-o", output, "-e", `trace=${CALLS},statx,access,faccessat,faccessat2,stat,newfstatat`],
+    wrapper: [
+      "strace",
+      "-f",
+      "-y",
+      "-qq",
+      "-o",
+      output,
+      "-e",
+      `trace=${CALLS},statx,access,faccessat,faccessat2,stat,newfstatat`,
+    ],
   });
   assert.equal(code, 0, stderr);
   const lines = readFileSync(output, "utf8").split("\n");
@@ -119,27 +128,50 @@ test("N puts in groups of 50 take one write and one sync a group", async () => {
 
 test("a failed sync is told to whoever blocks for it, and is final", async () => {
   if (!hasStrace()) return;
-  for (const call of ["db.syncSync()", "await db.sync()", `db.putSync("k", "v", { durability: "sync" })`]) {
-    const output = join(temporaryDirectory(), "trace");
-    const { code, stdout, stderr } = await runChild(
+  const calls = [
+    "db.syncSync()",
+    "await db.sync()",
+    `db.putSync("k", "v", { durability: "sync" })`,
+    `await db.put("k", "v", { durability: "sync" })`,
+    "db.flushSync()",
+    "await db.flush()",
+  ];
+  const ended = await Promise.all(calls.map((call) =>
+    runChild(
       `const db = await Varve.open(directory, { durability: "buffered" });
        db.addEventListener("error", () => {});
        db.putSync("buffered", "value");
-       const fs = await import("node:fs");
+       await new Promise((resolve) => setTimeout(resolve, 100));
+       const { spawn } = await import("node:child_process");
+       // From here on every sync of data fails.
+       const strace = spawn("strace", ["-f", "-p", String(process.pid), "-o", "/dev/null", "-e",
+         "trace=fdatasync", "-e", "inject=fdatasync:error=EIO"]);
+       await new Promise((resolve) => {
+         strace.stderr.on("data", (data) => String(data).includes("attached") && resolve());
+       });
+       await new Promise((resolve) => setTimeout(resolve, 100));
        const attempt = async (work) => {
          try { await work(); return "kept"; } catch (error) { return error.code + " " + error.errnoName; }
        };
-       console.log(await attempt(async () => { ${call}; }));
-       console.log(await attempt(() => db.putSync("after", "value")));
-       console.log(await attempt(() => db.syncSync()));
-       console.log(await attempt(() => db.getSync("buffered")));
+       const said = [
+         await attempt(async () => { ${call}; }),
+         await attempt(() => db.putSync("after", "value")),
+         await attempt(() => db.syncSync()),
+         await attempt(() => { db.getSync("buffered"); }),
+         await attempt(() => db.closeSync()),
+       ];
+       console.log(said.join(", "));
+       strace.kill();
        process.exit(0);`,
-      {
-        // Creation syncs first: segment, manifest. From the seventh sync of data on, all fail.
-        wrapper: ["strace", "-f", "-qq", "-o", output, "-e", "inject=fdatasync:error=EIO:when=SINCE+"],
-      },
-    );
+    )
+  ));
+  for (const [index, { code, stdout, stderr }] of ended.entries()) {
     assert.equal(code, 0, stderr);
-    assert.equal(stdout, "ERR_IO EIO\nERR_IO EIO\nERR_IO EIO\nkept\n", call);
+    const said = stdout.trim().split(", ");
+    assert.deepEqual(
+      said.slice(0, 4),
+      ["ERR_IO EIO", "ERR_IO EIO", "ERR_IO EIO", "kept"],
+      calls[index],
+    );
   }
 });

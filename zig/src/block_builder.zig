@@ -4,16 +4,21 @@
 const std = @import("std");
 const internal_key = @import("internal_key.zig");
 
+/// Most entries between restart points.
 pub const restart_interval = 16;
+/// An interval also ends once it has this many bytes: a search reads half an interval on average.
+pub const restart_bytes = 1024;
 
 pub const BlockBuilder = struct {
     gpa: std.mem.Allocator,
-    /// Entries between restart points.
+    /// Most entries between restart points.
     interval: u32 = restart_interval,
     content: std.ArrayList(u8) = .empty,
     restarts: std.ArrayList(u32) = .empty,
     last_key: std.ArrayList(u8) = .empty,
     entry_count: u32 = 0,
+    /// Entries since the last restart point, with it.
+    interval_count: u32 = 0,
 
     pub fn deinit(self: *BlockBuilder) void {
         self.content.deinit(self.gpa);
@@ -30,7 +35,8 @@ pub const BlockBuilder = struct {
 
     /// REQUIRES: sorts behind the entry before it.
     pub fn add(self: *BlockBuilder, key: []const u8, trailer: u64, value: []const u8) error{ OutOfMemory, TooLarge }!void {
-        const restart = self.entry_count % self.interval == 0;
+        const restart = self.entry_count == 0 or self.interval_count == self.interval or
+            self.content.items.len - self.restarts.items[self.restarts.items.len - 1] >= restart_bytes;
         const shared = if (restart) 0 else internal_key.sharedBytes(self.last_key.items, key);
         const rest = key[shared..];
         if (self.content.items.len + key.len + value.len + 64 > std.math.maxInt(u32) - 4 * (self.restarts.items.len + 2))
@@ -48,6 +54,7 @@ pub const BlockBuilder = struct {
         self.last_key.shrinkRetainingCapacity(shared);
         try self.last_key.appendSlice(self.gpa, rest);
         self.entry_count += 1;
+        self.interval_count = if (restart) 1 else self.interval_count + 1;
     }
 
     /// What the block takes if it is finished now.

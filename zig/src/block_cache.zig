@@ -12,9 +12,9 @@
 //! of what left the small queue lately let a block that comes back enter the main one at once.
 
 const std = @import("std");
+const block_memory = @import("block_memory.zig");
 const locks = @import("locks.zig");
 
-const gpa = std.heap.c_allocator;
 const shard_count = 16;
 const ghost_count = 4096;
 const uses_max = 3;
@@ -69,11 +69,11 @@ pub const Block = struct {
     /// A block of the caller's, with one reference and room for `bytes`. `table` and `offset` say what it is, over the
     /// whole process. Null: no memory.
     pub fn create(slot: *Slot, table: u64, offset: u64, bytes: usize) ?*Block {
-        const memory = gpa.alignedAlloc(u8, .of(Block), @sizeOf(Block) + bytes) catch return null;
-        const block: *Block = @ptrCast(memory.ptr);
+        const memory = block_memory.create(@sizeOf(Block) + bytes) orelse return null;
+        const block: *Block = @ptrCast(memory);
         block.* = .{
             .references = .init(1),
-            .content = memory[@sizeOf(Block)..],
+            .content = memory[@sizeOf(Block)..][0..bytes],
             .slot = slot,
             .hash = hashOf(table, offset),
         };
@@ -85,13 +85,11 @@ pub const Block = struct {
     }
 
     fn free(self: *Block) void {
-        const memory: [*]align(@alignOf(Block)) u8 = @ptrCast(self);
-        gpa.free(memory[0 .. @sizeOf(Block) + self.content.len]);
+        block_memory.destroy(@ptrCast(@alignCast(self)), @sizeOf(Block) + self.content.len);
     }
 
-    /// The allocator's header and rounding included.
     fn charge(self: *const Block) u64 {
-        return @sizeOf(Block) + self.content.len + 32;
+        return block_memory.takenBytes(@sizeOf(Block) + self.content.len);
     }
 };
 

@@ -14,7 +14,9 @@
 const std = @import("std");
 const abi = @import("abi.zig");
 const internal_key = @import("internal_key.zig");
-const restart_interval = @import("block_builder.zig").restart_interval;
+const block_builder = @import("block_builder.zig");
+const restart_bytes = block_builder.restart_bytes;
+const restart_interval = block_builder.restart_interval;
 
 pub const Error = error{ Damaged, OutOfMemory };
 pub const entry_bytes_min = 3 + internal_key.trailer_bytes;
@@ -55,7 +57,9 @@ pub const Block = struct {
     /// The first entry >= (key, trailer), if it has that very user key. Builds no keys: of each entry it is enough to know
     /// how much of the wanted key it matches.
     pub fn find(self: *const Block, key: []const u8, trailer: u64) error{Damaged}!?Found {
-        var position: usize = self.restartAt(try self.restartBefore(key, trailer));
+        const interval = try self.restartBefore(key, trailer);
+        var position: usize = self.restartAt(interval);
+        self.prefetch(position, self.intervalEnd(interval));
         // Leading bytes of `key` that the entry before has too; that entry is smaller.
         var matched: usize = 0;
         while (position < self.entries.len) {
@@ -83,6 +87,8 @@ pub const Block = struct {
     fn restartBefore(self: *const Block, key: []const u8, trailer: u64) error{Damaged}!usize {
         var low: usize = 0;
         var high: usize = self.restarts.len;
+        // A few at once cost one wait for memory instead of one each.
+        if (high <= 8) for (0..high) |index| @prefetch(self.entries.ptr + self.restartAt(index), .{});
         while (high - low > 1) {
             const middle = low + (high - low) / 2;
             const raw = try decode(self.entries, self.restartAt(middle));
@@ -90,6 +96,12 @@ pub const Block = struct {
             if (internal_key.compare(raw.rest, raw.trailer, key, trailer) == .lt) low = middle else high = middle;
         }
         return low;
+    }
+
+    /// Asks for the bytes of an interval, as far as it is of the usual size.
+    inline fn prefetch(self: *const Block, start: usize, end: usize) void {
+        var at = start + 64;
+        while (at < @min(end, start + restart_bytes)) : (at += 64) @prefetch(self.entries.ptr + at, .{});
     }
 
     inline fn restartAt(self: *const Block, index: usize) u32 {

@@ -1,17 +1,21 @@
 /**
  * Micro-benchmarks: the price of single calls, in either runtime.
  *
- *     bun bench/micro.ts [codecs …]
- *     deno run --allow-all bench/micro.ts [codecs …]
+ *     bun bench/micro.ts [native memtable codecs]
+ *     deno run --allow-all bench/micro.ts [native memtable codecs]
  *
  * They compare alternatives inside this project; figures for the outside come from `run.ts`.
  */
 import { run } from "mitata";
 import process from "node:process";
 import { registerCodecs } from "./micro/codecs.ts";
+import { registerMemtable } from "./micro/memtable.ts";
+import { registerNative } from "./micro/native.ts";
 
 /** Each entry registers its groups with mitata. */
 const groups: Record<string, () => void> = {
+  native: registerNative,
+  memtable: registerMemtable,
   codecs: registerCodecs,
 };
 

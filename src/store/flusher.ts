@@ -33,6 +33,7 @@ export class Flusher {
   #running: Signal | undefined;
   #failure: unknown;
   #stopped = false;
+  #logReaders = 0;
 
   constructor(
     readonly files: Files,
@@ -161,8 +162,19 @@ export class Flusher {
     return true;
   }
 
+  /** Runs a task that reads the log: no segment goes meanwhile. */
+  *keepingLogs<T>(task: Task<T>): Task<T> {
+    this.#logReaders++;
+    try {
+      return yield* task;
+    } finally {
+      this.#logReaders--;
+    }
+  }
+
   /** Forgets the log segments that no memtable needs any more, and then removes them. */
   *#removeLogs(): Task<void> {
+    if (this.#logReaders > 0) return; // the next flush will
     const { log } = this.pipeline;
     let removed = 0;
     yield* this.manifest.append(() => {

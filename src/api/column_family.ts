@@ -299,13 +299,19 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
     sequence: number,
     decoder: { readonly keepsBytes: boolean; decode(bytes: Uint8Array): T },
   ): Task<T | undefined> {
-    const { reader } = this.#handle;
-    for (;;) {
-      const found = yield* reader.getFromDisk(this.#family, key, sequence, decoder);
-      if (found !== WOULD_BLOCK) return found;
-      this.#handle.requireFamily(this.#family, "get");
-      const cached = reader.getCached(this.#family, key, sequence, decoder);
-      if (cached !== WOULD_BLOCK) return cached;
+    const { reader, store } = this.#handle;
+    // A flush that begins while the thread reads must keep what this read may see.
+    store.snapshots.hold(sequence);
+    try {
+      for (;;) {
+        const found = yield* reader.getFromDisk(this.#family, key, sequence, decoder);
+        if (found !== WOULD_BLOCK) return found;
+        this.#handle.requireFamily(this.#family, "get");
+        const cached = reader.getCached(this.#family, key, sequence, decoder);
+        if (cached !== WOULD_BLOCK) return cached;
+      }
+    } finally {
+      store.snapshots.release(sequence);
     }
   }
 

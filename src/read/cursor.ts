@@ -25,7 +25,9 @@ import { takeJob, type Task } from "../native/task.ts";
 import { assert } from "../base/assert.ts";
 import type { Family } from "../tree/family.ts";
 import { SHARED_BYTES_MAX } from "./result_slab.ts";
+import { tableError, tableJobError } from "./table_failure.ts";
 
+const ATTEMPT = "Cannot read a range of";
 const DO_NOT_BLOCK = 1;
 /** The first page is small, for many ranges are; each next one is four times as large. */
 const FIRST_PAGE_BYTES = 4096;
@@ -96,7 +98,7 @@ export class Cursor {
   next(): Page | undefined {
     if (this.#end) return undefined;
     const result = this.#fill(0);
-    if (result < 0) throw this.#error(result);
+    if (result < 0) throw tableError(this.files, result, ATTEMPT);
     return this.#take(result);
   }
 
@@ -104,7 +106,6 @@ export class Cursor {
   *nextTask(): Task<Page | undefined> {
     if (this.#end) return undefined;
     let result = this.#fill(DO_NOT_BLOCK);
-    let offset: number | undefined;
     if (result === Code.wouldBlock) {
       const { jobs } = this.files;
       const job = yield* takeJob(jobs, Opcode.cursorFill, Lane.read);
@@ -114,10 +115,10 @@ export class Cursor {
       u32[(job + CursorJob.byteCountMax) >> 2] = this.#pageBytes;
       yield job;
       result = jobs.result(job);
-      offset = jobs.value(job);
+      if (result < 0) throw tableJobError(this.files, job, ATTEMPT);
       jobs.release(job);
     }
-    if (result < 0) throw this.#error(result, offset);
+    if (result < 0) throw tableError(this.files, result, ATTEMPT);
     return this.#take(result);
   }
 
@@ -149,10 +150,6 @@ export class Cursor {
 
   #rowCountMax(): number {
     return Math.min(this.#remaining, PAGE_ROW_COUNT_MAX);
-  }
-
-  #error(result: number, offset?: number): Error {
-    return nativeError(result, "Cannot read a range", { path: this.files.directory, offset });
   }
 }
 

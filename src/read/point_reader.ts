@@ -6,7 +6,6 @@
  */
 import type { Memtable } from "../memtable/memtable.ts";
 import { KeyProbe } from "../memtable/key_probe.ts";
-import { nativeError } from "../native/failure.ts";
 import type { Files } from "../native/files.ts";
 import {
   Code,
@@ -24,7 +23,9 @@ import { type Region, region, releaseRegion, reserveRegion } from "../native/reg
 import { takeJob, type Task } from "../native/task.ts";
 import type { Family } from "../tree/family.ts";
 import { ResultSlab } from "./result_slab.ts";
+import { tableError, tableJobError } from "./table_failure.ts";
 
+const ATTEMPT = "Cannot read";
 const DO_NOT_BLOCK = 1;
 const NO_REGION = -1;
 
@@ -95,13 +96,12 @@ export class PointReader {
       f64[(job + GetJob.sequence) >> 3] = sequence;
       yield job;
       const result = jobs.result(job);
-      const offset = jobs.value(job);
+      if (result < 0 && result !== Code.closed) throw tableJobError(this.files, job, ATTEMPT);
       const type = u32[(job + GetJob.entryType) >> 2];
       const valueRegion = i32[(job + GetJob.valueRegion) >> 2];
       const valueBytes = u32[(job + GetJob.valueBytes) >> 2];
       jobs.release(job);
       if (result === Code.closed) return WOULD_BLOCK;
-      if (result < 0) throw this.#error(result, offset);
       return this.#decodeFound(type, valueRegion, region(keyRegion.id), 0, valueBytes, decoder);
     } finally {
       releaseRegion(keyRegion.id);
@@ -148,7 +148,7 @@ export class PointReader {
       flags,
     );
     if (result === Code.wouldBlock) return WOULD_BLOCK;
-    if (result < 0) throw this.#error(result);
+    if (result < 0) throw tableError(this.files, result, ATTEMPT);
     const type = context.u32[GetResult.entryType >> 2];
     const valueRegion = context.i32[GetResult.valueRegion >> 2];
     const valueBytes = context.u32[GetResult.valueBytes >> 2];
@@ -187,9 +187,5 @@ export class PointReader {
     } finally {
       if (own) releaseRegion(valueRegion);
     }
-  }
-
-  #error(result: number, offset?: number): Error {
-    return nativeError(result, "Cannot read a table", { path: this.files.directory, offset });
   }
 }

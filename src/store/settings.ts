@@ -9,6 +9,8 @@ export interface StoreSettings {
   readonly totalWriteBufferSize: number;
   /** Milliseconds that a buffered write stays unsynced at most; zero: no such limit. */
   readonly syncInterval: number;
+  /** Bytes of table blocks kept in memory. */
+  readonly blockCacheSize: number;
   readonly walSegmentSize: number;
   readonly directIo: "auto" | boolean;
   readonly ioThreads: number;

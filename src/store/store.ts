@@ -14,6 +14,7 @@ import { CONTEXT_BYTES, FileKind } from "../native/layout.gen.ts";
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
 import { closeDirectory } from "../native/store_handle.ts";
 import { startTask, type Task } from "../native/task.ts";
+import { claimCache, unclaimCache } from "../read/cache_budget.ts";
 import { Family, type FamilyTuning } from "../tree/family.ts";
 import { Manifest } from "../tree/manifest.ts";
 import { verifyTable } from "../tree/tables.ts";
@@ -118,6 +119,7 @@ export class Store {
     );
     this.backpressure.flusher = this.flusher;
     this.backpressure.pipeline = this.pipeline;
+    claimCache(foundation.handle, settings.blockCacheSize);
     this.#syncTimer = new SyncTimer(this.pipeline, this.log, settings.syncInterval);
   }
 
@@ -279,6 +281,7 @@ export class Store {
     for (const { file } of this.log.all()) yield* this.files.close(file);
     yield* this.manifest.close();
     this.pipeline.pool.drain();
+    unclaimCache(this.foundation.handle);
     this.foundation.release();
     this.#released = true;
   }

@@ -3,7 +3,7 @@
  * a job to be done, or a signal to wait for; it holds no claim, pin or lock across a `yield`.
  */
 import type { Jobs } from "./jobs.ts";
-import { Signal } from "./signal.ts";
+import type { Signal } from "./signal.ts";
 
 /** A job's record offset, or a signal. */
 export type Step = number | Signal;

@@ -20,7 +20,7 @@ export function tableJobError(files: Files, job: number, attempt: string): Varve
   const { jobs } = files;
   const result = jobs.result(job);
   const offset = jobs.value(job);
-  const number = jobs.shared.i32[(job + JobHead.reserved) >> 2];
+  const number = jobs.shared.i32[(job + JobHead.detail) >> 2];
   jobs.release(job);
   return result === Code.corruption
     ? damaged(files, attempt, number, offset)

@@ -94,13 +94,16 @@ test("a manifest cut anywhere holds whole records only; cut in its header or fir
     for (const restored of [0, PADDING]) {
       const part = new Uint8Array(bytes + restored);
       part.set(file.subarray(0, bytes));
-      if (bytes < records[1].offset) {
+      // A record may end in zeros, which reserved space gives back.
+      const whole = records.filter(({ offset, payload }) => {
+        const end = offset + Math.ceil((16 + payload.length) / 8) * 8;
+        return end <= part.length &&
+          part.slice(offset, end).every((byte, at) => byte === file[offset + at]);
+      });
+      if (whole.length === 0) {
         assert.throws(() => decodeManifest(part, "file"), { code: "ERR_CORRUPTION", path: "file" });
         continue;
       }
-      const whole = records.filter(({ offset, payload }) =>
-        offset + Math.ceil((16 + payload.length) / 8) * 8 <= bytes
-      );
       assert.deepEqual(payloadsOf(part), whole.map(({ payload }) => payload));
     }
   }

@@ -46,6 +46,24 @@ pub const Code = enum(i32) {
     }
 };
 
+/// What a simulated disk counts, logs and can be told to fail. All but the last three change the disk, or make a
+/// change durable: those are numbered.
+pub const DiskOperation = enum(u32) {
+    create = 0,
+    write = 1,
+    sync = 2,
+    allocate = 3,
+    truncate = 4,
+    rename = 5,
+    unlink = 6,
+    make_directory = 7,
+    sync_directory = 8,
+    remove_directory = 9,
+    open = 10,
+    read = 11,
+    list = 12,
+};
+
 // ---------------------------------------------------------------------------------------------------------------
 // Files. A file is named by its kind and number; names are built in Zig, so nothing escapes the directory.
 
@@ -138,7 +156,8 @@ pub const JobHead = extern struct {
     flags: u32,
     /// Zero, a count or a handle; negative: errno or Code.
     result: i32,
-    reserved: i32,
+    /// Behind `Code.corruption` of a read: the number of the damaged table.
+    detail: i32,
     /// A second result: bytes done, a size, or the offset of what is damaged.
     value: f64,
 };
@@ -477,7 +496,7 @@ pub const shared_structs = .{
     LogEntry,         MemtableHeader, MemtableEntry,  GetResult,        CursorRequest, PageHeader,
     Counters,         StoreShared,
 };
-pub const shared_enums = .{ Code, FileKind, JobState, Lane, Opcode, EntryType };
+pub const shared_enums = .{ Code, DiskOperation, FileKind, JobState, Lane, Opcode, EntryType };
 pub const shared_flags = .{ .{ "FileFlag", FileFlag }, .{ "JobFlag", JobFlag }, .{ "OpenFlag", OpenFlag } };
 
 comptime {

@@ -166,47 +166,42 @@ pub export fn varve_frame_check(id: i32, offset: f64, limit: f64, segment: f64) 
 // Reading
 
 pub export fn varve_memtable_release(id: i32) i32 {
-    return reading("memtableRelease", .{id});
+    return tables.memtableRelease(id);
 }
 
 pub export fn varve_version_create(context: i32, count: u32) i32 {
-    return reading("versionCreate", .{ context, count });
+    return tables.versionCreate(context, count);
 }
 
 pub export fn varve_version_release(version: i32) i32 {
-    return reading("versionRelease", .{version});
+    return tables.versionRelease(version);
 }
 
 pub export fn varve_table_release(table: i32) i32 {
-    return reading("tableRelease", .{table});
+    return tables.tableRelease(table);
 }
 
 pub export fn varve_get(version: i32, context: i32, key_bytes: u32, sequence: f64, flags: u32) i32 {
-    return reading("get", .{ version, context, key_bytes, sequence, flags });
+    return tables.get(version, context, key_bytes, sequence, flags);
 }
 
 pub export fn varve_cursor_open(context: i32) i32 {
-    return reading("cursorOpen", .{context});
+    return tables.cursorOpen(context);
 }
 
 pub export fn varve_cursor_fill(cursor: i32, row_count_max: u32, byte_count_max: u32, flags: u32) i32 {
-    return reading("cursorFill", .{ cursor, row_count_max, byte_count_max, flags });
+    return tables.cursorFill(cursor, row_count_max, byte_count_max, flags);
 }
 
 pub export fn varve_cursor_close(cursor: i32) i32 {
-    return reading("cursorClose", .{cursor});
+    return tables.cursorClose(cursor);
 }
 
 /// Bounds the block cache, which all stores of the process share.
 pub export fn varve_cache_resize(bytes: f64) i32 {
-    return reading("cacheSetCapacity", .{bytes});
+    return tables.cacheSetCapacity(bytes);
 }
 
 pub export fn varve_cache_bytes() f64 {
-    return if (@hasDecl(tables, "cacheBytes")) tables.cacheBytes() else 0;
-}
-
-inline fn reading(comptime name: []const u8, arguments: anytype) i32 {
-    if (!@hasDecl(tables, name)) return abi.Code.unsupported.int();
-    return @call(.auto, @field(tables, name), arguments);
+    return tables.cacheBytes();
 }

@@ -13,7 +13,7 @@ const table_set = @import("table_set.zig");
 const Store = @import("store.zig").Store;
 
 /// Runs the job and leaves `result` in its head; for `Code.corruption`, the offset in `value` and the table's number in
-/// `reserved`. `state` is the caller's.
+/// `detail`. `state` is the caller's.
 pub fn run(store: *Store, record: *abi.JobHead) void {
     var failure: fault.Fault = .{};
     const opcode = record.opcode;
@@ -31,11 +31,11 @@ pub fn run(store: *Store, record: *abi.JobHead) void {
         failure.fail(.invalid);
 
     record.value = 0;
-    record.reserved = 0;
+    record.detail = 0;
     record.result = result catch failed: {
         record.value = @floatFromInt(failure.offset);
         // Which table is damaged; numbers beyond 31 bits lose their high part.
-        record.reserved = @intCast(failure.number & 0x7fff_ffff);
+        record.detail = @intCast(failure.number & 0x7fff_ffff);
         break :failed failure.code;
     };
 }

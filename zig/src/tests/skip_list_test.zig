@@ -12,7 +12,7 @@ const testing = std.testing;
 fn randomKey(random: std.Random, buffer: []u8) []u8 {
     const key = buffer[0..random.uintAtMost(usize, 20)];
     for (key) |*byte| byte.* = "\x00ab\xff"[random.uintLessThan(usize, 4)];
-    if (random.boolean()) @memset(key[0..key.len / 2], 'a');
+    if (random.boolean()) @memset(key[0 .. key.len / 2], 'a');
     return key;
 }
 

@@ -121,6 +121,7 @@ export const JobHead = {
   lane: 8,
   flags: 12,
   result: 16,
+  detail: 20,
   value: 24,
   BYTES: 32,
 } as const;

@@ -1,82 +1,170 @@
-//! A disk in memory. Each file has what a reader sees and what a power failure would leave (the durable bytes,
-//! and the changes since, any of which may have reached the medium); each directory has its names and its
-//! durable names. Nothing happens by itself: no thread runs jobs on it, its clock stands until it is set.
+//! A disk in memory that forgets what was not synced. Each file has what a reader sees and what is durable, with
+//! the changes between; each directory has its names and its durable names. A crash keeps what is durable and, of the
+//! rest, what the disk's seed decides (simulated_file.zig, simulated_directory.zig). Nothing happens by itself:
+//! no thread runs jobs on it, its clock stands until it is set.
+//!
+//! Whatever changes the disk, or makes a change durable, is an operation: counted, and logged with its result.
+//! The power can be made to fail behind any of them; then every call is `Code.crashed` until `crash` turns it on
+//! again, and those on handles from before stay so for good.
 //!
 //! One mutex per disk; any thread may call. REQUIRES: nothing is open when the disk is destroyed.
 
 const std = @import("std");
 const abi = @import("abi.zig");
+const checksum = @import("checksum.zig");
 const disk = @import("disk.zig");
 const locks = @import("locks.zig");
+const operation_log = @import("operation_log.zig");
+const simulated_directory = @import("simulated_directory.zig");
+const simulated_file = @import("simulated_file.zig");
 const system = @import("system.zig");
-const Inode = @import("simulated_file.zig").Inode;
+const Directory = simulated_directory.Directory;
+const Entry = simulated_directory.Entry;
+const FaultPlan = @import("fault_plan.zig").FaultPlan;
+const Inode = simulated_file.Inode;
+const Mood = simulated_file.Mood;
+const Operation = abi.DiskOperation;
 
 const gpa = std.heap.c_allocator;
-
-const Entry = union(enum) { file: *Inode, directory: *Directory };
-const Names = std.StringArrayHashMapUnmanaged(Entry);
-
-const Directory = struct {
-    number: u64,
-    parent: ?*Directory,
-    names: Names = .empty,
-    /// The names that a power failure leaves. Files in it are kept while they are.
-    durable_names: Names = .empty,
-    readers: u32 = 0,
-    writer: bool = false,
-};
+const never = std.math.maxInt(u64);
 
 /// What an open file or directory is: it belongs to the time between two crashes.
-const Handle = struct { target: Entry, epoch: u32, read_only: bool };
-
-const Walked = union(enum) { found: *Directory, failed: i64 };
+const Handle = struct { target: Entry, directory: *Directory, epoch: u32, read_only: bool };
 
 pub const Simulated = struct {
     mutex: locks.Mutex = .{},
     root: *Directory,
-    /// Every inode and directory ever made and not destroyed, in the order of making.
+    /// Every file and directory ever made and not destroyed, in the order of making.
     inodes: std.ArrayList(*Inode) = .empty,
     directories: std.ArrayList(*Directory) = .empty,
     number_next: u64 = 1,
     /// Counts crashes.
     epoch: u32 = 0,
+    /// The power failed behind an operation, and nobody has turned it on again.
+    off: bool = false,
+    /// Number of the operation behind which the power fails.
+    off_after: u64 = never,
     /// Milliseconds since 1970.
     clock: f64 = 1_700_000_000_000,
+    /// Bytes that all files together may have.
+    capacity: u64 = never,
+    faults: FaultPlan,
+    log: operation_log.OperationLog = .{},
+    /// Content of the last file that was destroyed.
+    recycled: std.ArrayList(u8) = .empty,
+    /// One for the order of jobs, one for crashes: where a crash comes changes nothing before it.
+    schedule: std.Random.DefaultPrng,
     random: std.Random.DefaultPrng,
 
-    fn makeDirectory(self: *Simulated, parent: ?*Directory) error{OutOfMemory}!*Directory {
+    fn makeDirectory(self: *Simulated, parent: ?*Directory, name: []const u8) error{OutOfMemory}!*Directory {
         try self.directories.ensureUnusedCapacity(gpa, 1);
+        const copy = try gpa.dupe(u8, name);
+        errdefer gpa.free(copy);
         const made = try gpa.create(Directory);
-        made.* = .{ .number = self.number_next, .parent = parent };
+        made.* = .{ .number = self.number_next, .parent = parent, .name = copy };
         self.number_next += 1;
         self.directories.appendAssumeCapacity(made);
         return made;
     }
 
-    fn makeFile(self: *Simulated) error{OutOfMemory}!*Inode {
+    fn makeFile(self: *Simulated, directory: *Directory, name: []const u8) error{OutOfMemory}!*Inode {
         try self.inodes.ensureUnusedCapacity(gpa, 1);
+        const copy = try gpa.dupe(u8, name);
+        errdefer gpa.free(copy);
         const made = try gpa.create(Inode);
-        made.* = .{ .number = self.number_next };
+        made.* = .{ .number = self.number_next, .name = copy };
+        errdefer gpa.destroy(made);
+        try directory.create(name, .{ .file = made });
         self.number_next += 1;
         self.inodes.appendAssumeCapacity(made);
         return made;
     }
 
-    /// Gives back the memory of a file that no name, durable name or handle leads to.
-    fn collect(self: *Simulated, inode: *Inode) void {
-        if (inode.links > 0 or inode.opens > 0) return;
-        const at = std.mem.indexOfScalar(*Inode, self.inodes.items, inode).?;
-        _ = self.inodes.orderedRemove(at);
-        inode.destroy();
+    fn drawMood(self: *Simulated) Mood {
+        return .draw(self.random.random(), self.recycled.items);
     }
 
-    fn draw(self: *Simulated, below: u32) u32 {
-        return self.random.random().uintLessThan(u32, below);
+    fn reach(self: *Simulated, seen_only: bool) void {
+        for (self.inodes.items) |inode| inode.reached = inode.opens > 0;
+        for (self.directories.items) |directory| directory.reach(seen_only);
     }
 
-    /// Where a path leads. With `make`, missing directories are made and their names made durable at once.
-    fn walk(self: *Simulated, path: []const u8, make: bool) error{OutOfMemory}!Walked {
+    /// Destroys the files that nothing leads to, a crash included.
+    fn sweep(self: *Simulated) void {
+        self.reach(false);
+        var kept: usize = 0;
+        for (self.inodes.items) |inode| {
+            if (inode.reached) {
+                self.inodes.items[kept] = inode;
+                kept += 1;
+                continue;
+            }
+            if (inode.seen.items.len > 0) std.mem.swap(std.ArrayList(u8), &inode.seen, &self.recycled);
+            inode.destroy();
+        }
+        self.inodes.shrinkRetainingCapacity(kept);
+    }
+
+    /// Bytes by which a file may grow.
+    fn room(self: *Simulated) u64 {
+        if (self.capacity == never) return never;
+        self.reach(true);
+        var used: u64 = 0;
+        for (self.inodes.items) |inode| {
+            if (inode.reached) used += inode.seen.items.len;
+        }
+        return self.capacity -| used;
+    }
+
+    // -----------------------------------------------------------------------------------------------------------
+    // Operations
+
+    /// Zero, or what the operation is to fail with.
+    fn fault(self: *Simulated, operation: Operation) i64 {
+        return self.faults.next(operation);
+    }
+
+    /// Notes an operation that has been carried out, or has failed.
+    fn note(
+        self: *Simulated,
+        operation: Operation,
+        directory: *Directory,
+        name: []const u8,
+        comptime detail: []const u8,
+        arguments: anytype,
+        result: i64,
+    ) i64 {
+        self.log.add(operation, directory, name, detail, arguments, result);
+        if (self.log.count == self.off_after) self.off = true;
+        return result;
+    }
+
+    fn syncNames(self: *Simulated, directory: *Directory) i64 {
+        var result = self.fault(.sync_directory);
+        if (result == 0) directory.sync() catch {
+            result = no_memory;
+        };
+        self.sweep();
+        return self.note(.sync_directory, directory, "", "", .{}, result);
+    }
+
+    fn addDirectory(self: *Simulated, parent: *Directory, name: []const u8) Walked {
+        const failed = self.fault(.make_directory);
+        if (failed < 0) return .{ .failed = self.note(.make_directory, parent, name, "", .{}, failed) };
+        const made = self.makeDirectory(parent, name) catch return .{ .failed = no_memory };
+        parent.create(name, .{ .directory = made }) catch return .{ .failed = no_memory };
+        _ = self.note(.make_directory, parent, name, "", .{}, 0);
+        if (self.off) return .{ .failed = crashed };
+        const synced = self.syncNames(parent);
+        if (synced < 0) return .{ .failed = synced };
+        return if (self.off) .{ .failed = crashed } else .{ .found = made };
+    }
+
+    /// Where a path leads. With `make`, missing directories are made, each one's name synced before the next is made;
+    /// that of the deepest one that was there is synced too, as disk_real.zig does.
+    fn walk(self: *Simulated, path: []const u8, make: bool) Walked {
         var at = self.root;
+        var making = false;
         var steps = std.mem.tokenizeScalar(u8, path, '/');
         while (steps.next()) |step| {
             if (std.mem.eql(u8, step, ".")) continue;
@@ -92,59 +180,39 @@ pub const Simulated = struct {
                 continue;
             }
             if (!make) return .{ .failed = system.failure(.NOENT) };
-            const made = try self.makeDirectory(at);
-            try setName(&at.names, step, .{ .directory = made });
-            try syncNames(at);
-            at = made;
+            if (!making) if (at.parent) |parent| {
+                _ = self.syncNames(parent);
+                if (self.off) return .{ .failed = crashed };
+            };
+            making = true;
+            switch (self.addDirectory(at, step)) {
+                .found => |made| at = made,
+                .failed => |result| return .{ .failed = result },
+            }
         }
+        if (make and !making) if (at.parent) |parent| {
+            _ = self.syncNames(parent);
+            if (self.off) return .{ .failed = crashed };
+        };
         return .{ .found = at };
     }
 };
 
-// ---------------------------------------------------------------------------------------------------------------
-// Names. A file's links count its names, durable ones too: what a crash may bring back is kept.
-
-fn setName(names: *Names, name: []const u8, entry: Entry) error{OutOfMemory}!void {
-    try names.ensureUnusedCapacity(gpa, 1);
-    const key = try gpa.dupe(u8, name);
-    names.putAssumeCapacity(key, entry);
-}
-
-fn removeName(names: *Names, name: []const u8) void {
-    const found = names.fetchOrderedRemove(name).?;
-    gpa.free(found.key);
-}
-
-fn clearNames(names: *Names) void {
-    for (names.keys()) |key| gpa.free(key);
-    names.clearRetainingCapacity();
-}
-
-fn syncNames(directory: *Directory) error{OutOfMemory}!void {
-    var next: Names = .empty;
-    errdefer {
-        clearNames(&next);
-        next.deinit(gpa);
-    }
-    for (directory.names.keys(), directory.names.values()) |name, entry| try setName(&next, name, entry);
-    for (next.values()) |entry| if (entry == .file) {
-        entry.file.links += 1;
-    };
-    for (directory.durable_names.values()) |entry| if (entry == .file) {
-        entry.file.links -= 1;
-    };
-    clearNames(&directory.durable_names);
-    directory.durable_names.deinit(gpa);
-    directory.durable_names = next;
-}
+const Walked = union(enum) { found: *Directory, failed: i64 };
 
 // ---------------------------------------------------------------------------------------------------------------
+// What a test does to a disk
 
 pub fn create(seed: u64) error{OutOfMemory}!disk.Disk {
     const self = try gpa.create(Simulated);
     errdefer gpa.destroy(self);
-    self.* = .{ .root = undefined, .random = .init(seed) };
-    self.root = try self.makeDirectory(null);
+    self.* = .{
+        .root = undefined,
+        .faults = .{ .random = .init(seed ^ 0xfa17) },
+        .schedule = .init(seed),
+        .random = .init(seed ^ 0xc4a5),
+    };
+    self.root = try self.makeDirectory(null, "");
     return .{ .context = self, .vtable = &vtable };
 }
 
@@ -152,14 +220,10 @@ pub fn destroy(simulated: disk.Disk) void {
     const self = of(simulated.context);
     for (self.inodes.items) |inode| inode.destroy();
     self.inodes.deinit(gpa);
-    for (self.directories.items) |directory| {
-        clearNames(&directory.names);
-        directory.names.deinit(gpa);
-        clearNames(&directory.durable_names);
-        directory.durable_names.deinit(gpa);
-        gpa.destroy(directory);
-    }
+    for (self.directories.items) |directory| directory.destroy();
     self.directories.deinit(gpa);
+    self.recycled.deinit(gpa);
+    self.log.deinit();
     gpa.destroy(self);
 }
 
@@ -168,12 +232,81 @@ pub fn from(any: disk.Disk) ?*Simulated {
     return if (any.vtable == &vtable) of(any.context) else null;
 }
 
-/// A number below `below`, drawn from the disk's seed.
+/// A number below `below`, drawn from the disk's seed, for the order of jobs.
 pub fn draw(self: *Simulated, below: u32) u32 {
     self.mutex.lock();
     defer self.mutex.unlock();
-    return self.draw(below);
+    return self.schedule.random().uintLessThan(u32, below);
 }
+
+/// The power fails, if it has not yet, and comes back. Handles from before are dead; locks are released; planned
+/// faults are forgotten but those by chance.
+pub fn crash(self: *Simulated) error{OutOfMemory}!void {
+    self.mutex.lock();
+    defer self.mutex.unlock();
+    const mood = self.drawMood();
+    for (self.inodes.items) |inode| try inode.crash(&mood);
+    for (self.directories.items) |directory| try directory.crash(&mood);
+    self.epoch += 1;
+    self.off = false;
+    self.off_after = never;
+    self.sweep();
+    self.log.addCrash();
+}
+
+/// The power is to fail behind so many further operations; zero: now.
+pub fn stopAfter(self: *Simulated, operations: u64) void {
+    self.mutex.lock();
+    defer self.mutex.unlock();
+    self.off_after = self.log.count + operations;
+    if (operations == 0) self.off = true;
+}
+
+pub fn failAfter(self: *Simulated, operation: Operation, errno: u32, skip: u32, count: u32) void {
+    self.mutex.lock();
+    defer self.mutex.unlock();
+    self.faults.failAfter(operation, @intCast(errno), skip, count);
+}
+
+pub fn failOften(self: *Simulated, operation: Operation, errno: u32, chance: f64) void {
+    self.mutex.lock();
+    defer self.mutex.unlock();
+    self.faults.failOften(operation, @intCast(errno), chance);
+}
+
+pub fn clearFaults(self: *Simulated) void {
+    self.mutex.lock();
+    defer self.mutex.unlock();
+    self.faults.clear();
+    self.capacity = never;
+}
+
+pub fn setCapacity(self: *Simulated, bytes: u64) void {
+    self.mutex.lock();
+    defer self.mutex.unlock();
+    self.capacity = bytes;
+}
+
+pub fn setClock(self: *Simulated, milliseconds: f64) void {
+    self.mutex.lock();
+    defer self.mutex.unlock();
+    self.clock = milliseconds;
+}
+
+pub fn operationCount(self: *Simulated) u64 {
+    self.mutex.lock();
+    defer self.mutex.unlock();
+    return self.log.count;
+}
+
+/// Copies the log's text from `offset` on; returns how many bytes.
+pub fn readLog(self: *Simulated, offset: u64, out: []u8) u32 {
+    self.mutex.lock();
+    defer self.mutex.unlock();
+    return self.log.copy(offset, out);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
 
 const vtable: disk.Disk.VTable = .{
     .directory_open = directoryOpen,
@@ -208,7 +341,7 @@ fn of(context: *anyopaque) *Simulated {
 
 fn handleOf(self: *Simulated, handle: usize) ?*Handle {
     const found: *Handle = @ptrFromInt(handle);
-    return if (found.epoch == self.epoch) found else null;
+    return if (found.epoch == self.epoch and !self.off) found else null;
 }
 
 fn directoryOf(self: *Simulated, handle: usize) ?*Directory {
@@ -216,14 +349,9 @@ fn directoryOf(self: *Simulated, handle: usize) ?*Directory {
     return found.target.directory;
 }
 
-fn fileOf(self: *Simulated, handle: usize) ?*Inode {
-    const found = handleOf(self, handle) orelse return null;
-    return found.target.file;
-}
-
-fn makeHandle(self: *Simulated, target: Entry, read_only: bool) i64 {
+fn makeHandle(self: *Simulated, target: Entry, directory: *Directory, read_only: bool) i64 {
     const made = gpa.create(Handle) catch return no_memory;
-    made.* = .{ .target = target, .epoch = self.epoch, .read_only = read_only };
+    made.* = .{ .target = target, .directory = directory, .epoch = self.epoch, .read_only = read_only };
     if (target == .file) target.file.opens += 1;
     return @intCast(@intFromPtr(made));
 }
@@ -233,11 +361,7 @@ fn handleClose(context: *anyopaque, handle: usize) void {
     self.mutex.lock();
     defer self.mutex.unlock();
     const found: *Handle = @ptrFromInt(handle);
-    if (found.target == .file) {
-        const inode = found.target.file;
-        inode.opens -= 1;
-        self.collect(inode);
-    }
+    if (found.target == .file) found.target.file.opens -= 1;
     gpa.destroy(found);
 }
 
@@ -245,10 +369,11 @@ fn directoryOpen(context: *anyopaque, path: []const u8, create_missing: bool) di
     const self = of(context);
     self.mutex.lock();
     defer self.mutex.unlock();
+    if (self.off) return crashed;
     if (path.len == 0) return system.failure(.NOENT);
-    return switch (self.walk(path, create_missing) catch return no_memory) {
+    return switch (self.walk(path, create_missing)) {
         .failed => |result| result,
-        .found => |directory| makeHandle(self, .{ .directory = directory }, false),
+        .found => |directory| makeHandle(self, .{ .directory = directory }, directory, false),
     };
 }
 
@@ -256,9 +381,7 @@ fn directorySync(context: *anyopaque, handle: usize) disk.Result {
     const self = of(context);
     self.mutex.lock();
     defer self.mutex.unlock();
-    const directory = directoryOf(self, handle) orelse return crashed;
-    syncNames(directory) catch return no_memory;
-    return 0;
+    return self.syncNames(directoryOf(self, handle) orelse return crashed);
 }
 
 fn directoryIdentity(context: *anyopaque, handle: usize) disk.Identity {
@@ -280,6 +403,8 @@ fn directoryList(
     self.mutex.lock();
     defer self.mutex.unlock();
     const directory = directoryOf(self, handle) orelse return crashed;
+    const failed = self.fault(.list);
+    if (self.note(.list, directory, "", "", .{}, failed) < 0) return failed;
     for (directory.names.keys(), directory.names.values()) |name, entry| {
         if (entry != .file) continue;
         const result = visit(visitor, name, entry.file.seen.items.len);
@@ -296,10 +421,10 @@ fn lock(context: *anyopaque, handle: usize, mode: disk.LockMode) disk.Result {
     const directory = directoryOf(self, handle) orelse return crashed;
     if (directory.writer or (mode == .exclusive and directory.readers > 0)) return abi.Code.locked.int();
     if (mode == .exclusive and directory.names.get("LOCK") == null) {
-        const inode = self.makeFile() catch return no_memory;
-        setName(&directory.names, "LOCK", .{ .file = inode }) catch return no_memory;
+        const result = createFile(self, directory, "LOCK");
+        if (result == .failed) return result.failed;
     }
-    const made = makeHandle(self, .{ .directory = directory }, mode == .shared);
+    const made = makeHandle(self, .{ .directory = directory }, directory, mode == .shared);
     if (made < 0) return made;
     if (mode == .exclusive) directory.writer = true else directory.readers += 1;
     return made;
@@ -322,6 +447,16 @@ fn unlock(context: *anyopaque, handle: usize) void {
     handleClose(context, handle);
 }
 
+const Created = union(enum) { made: *Inode, failed: i64 };
+
+fn createFile(self: *Simulated, directory: *Directory, name: []const u8) Created {
+    const failed = self.fault(.create);
+    if (failed < 0) return .{ .failed = self.note(.create, directory, name, "", .{}, failed) };
+    const made = self.makeFile(directory, name) catch return .{ .failed = no_memory };
+    _ = self.note(.create, directory, name, "", .{}, 0);
+    return if (self.off) .{ .failed = crashed } else .{ .made = made };
+}
+
 fn fileOpen(
     context: *anyopaque,
     directory_handle: usize,
@@ -333,19 +468,21 @@ fn fileOpen(
     self.mutex.lock();
     defer self.mutex.unlock();
     const directory = directoryOf(self, directory_handle) orelse return crashed;
-    const inode = if (directory.names.get(name)) |entry| found: {
-        if (mode.create) return system.failure(.EXIST);
-        break :found switch (entry) {
-            .file => |file| file,
-            .directory => return system.failure(.ISDIR),
-        };
-    } else made: {
-        if (!mode.create) return system.failure(.NOENT);
-        const file = self.makeFile() catch return no_memory;
-        setName(&directory.names, name, .{ .file = file }) catch return no_memory;
-        break :made file;
+    const found = directory.names.get(name);
+    const inode = if (mode.create) made: {
+        if (found != null) return self.note(.create, directory, name, "", .{}, system.failure(.EXIST));
+        switch (createFile(self, directory, name)) {
+            .made => |inode| break :made inode,
+            .failed => |result| return result,
+        }
+    } else opened: {
+        var failed = self.fault(.open);
+        if (failed == 0 and found == null) failed = system.failure(.NOENT);
+        if (failed == 0 and found.? == .directory) failed = system.failure(.ISDIR);
+        if (self.note(.open, directory, name, "", .{}, failed) < 0) return failed;
+        break :opened found.?.file;
     };
-    const handle = makeHandle(self, .{ .file = inode }, mode.read_only);
+    const handle = makeHandle(self, .{ .file = inode }, directory, mode.read_only);
     if (handle < 0) return handle;
     out.* = .{ .handle = @intCast(handle), .direct = mode.direct };
     return 0;
@@ -355,12 +492,16 @@ fn pread(context: *anyopaque, handle: usize, buffer: []u8, offset: u64) disk.Res
     const self = of(context);
     self.mutex.lock();
     defer self.mutex.unlock();
-    const inode = fileOf(self, handle) orelse return crashed;
-    if (offset >= inode.seen.items.len) return 0;
-    const rest = inode.seen.items[@intCast(offset)..];
-    const count = @min(buffer.len, rest.len);
-    @memcpy(buffer[0..count], rest[0..count]);
-    return @intCast(count);
+    const found = handleOf(self, handle) orelse return crashed;
+    const inode = found.target.file;
+    var result = self.fault(.read);
+    if (result == 0 and offset < inode.seen.items.len) {
+        const rest = inode.seen.items[@intCast(offset)..];
+        const count = @min(buffer.len, rest.len);
+        @memcpy(buffer[0..count], rest[0..count]);
+        result = @intCast(count);
+    }
+    return self.note(.read, found.directory, inode.name, " {d} +{d}", .{ offset, buffer.len }, result);
 }
 
 fn pwritev(
@@ -379,54 +520,109 @@ fn pwritev(
 fn write(self: *Simulated, handle: usize, parts: []const disk.IoVec, offset: u64, data_sync: bool) i64 {
     const found = handleOf(self, handle) orelse return crashed;
     if (found.read_only) return system.failure(.BADF);
-    if (offset > file_bytes_max) return system.failure(.FBIG);
-    var at = offset;
+    const inode = found.target.file;
+    var bytes: u64 = 0;
+    var content: u32 = 0;
     for (parts) |part| {
-        if (at + part.len > file_bytes_max) return system.failure(.FBIG);
-        found.target.file.write(at, part.base[0..part.len], data_sync) catch return no_memory;
-        at += part.len;
+        bytes += part.len;
+        content = checksum.crc32cContinue(content, part.base[0..part.len]);
     }
-    return @intCast(at - offset);
+    const result: i64 = written(self, inode, parts, bytes, offset, data_sync) catch no_memory;
+    const arguments = .{ offset, bytes, content };
+    return if (data_sync)
+        self.note(.write, found.directory, inode.name, " {d} +{d} #{x:0>8} synced", arguments, result)
+    else
+        self.note(.write, found.directory, inode.name, " {d} +{d} #{x:0>8}", arguments, result);
+}
+
+/// A write that fails may have written its front.
+fn written(
+    self: *Simulated,
+    inode: *Inode,
+    parts: []const disk.IoVec,
+    bytes: u64,
+    offset: u64,
+    data_sync: bool,
+) error{OutOfMemory}!i64 {
+    if (offset > file_bytes_max or bytes > file_bytes_max - offset) return system.failure(.FBIG);
+    var failed = self.fault(.write);
+    var count = if (failed < 0) self.random.random().uintAtMost(u64, bytes) else bytes;
+    if (offset + count > inode.seen.items.len) {
+        const room = self.room();
+        const growth = offset + count - inode.seen.items.len;
+        if (growth > room) {
+            failed = system.failure(.NOSPC);
+            count = (inode.seen.items.len + room) -| offset;
+        }
+    }
+    const sync_failed = if (failed == 0 and data_sync) self.fault(.sync) else 0;
+    const synced = data_sync and failed == 0 and sync_failed == 0;
+    var at: u64 = 0;
+    for (parts) |part| {
+        const take = @min(part.len, count - at);
+        try inode.write(offset + at, part.base[0..@intCast(take)], synced);
+        at += take;
+    }
+    if (sync_failed < 0) {
+        const mood = self.drawMood();
+        try inode.lose(&mood);
+        return sync_failed;
+    }
+    return if (failed < 0) failed else @intCast(bytes);
 }
 
 /// A wrong offset is to be an error, not all of memory.
 const file_bytes_max = 1 << 32;
 
+/// A failed sync forgets what it did not write: the next one succeeds, and the data is gone.
 fn dataSync(context: *anyopaque, handle: usize) disk.Result {
     const self = of(context);
     self.mutex.lock();
     defer self.mutex.unlock();
-    const inode = fileOf(self, handle) orelse return crashed;
-    inode.sync() catch return no_memory;
-    return 0;
+    const found = handleOf(self, handle) orelse return crashed;
+    const inode = found.target.file;
+    const failed = self.fault(.sync);
+    if (failed < 0) {
+        const mood = self.drawMood();
+        inode.lose(&mood) catch return no_memory;
+    } else inode.sync() catch return no_memory;
+    return self.note(.sync, found.directory, inode.name, "", .{}, failed);
 }
 
 fn allocate(context: *anyopaque, handle: usize, offset: u64, bytes: u64) disk.Result {
     const self = of(context);
     self.mutex.lock();
     defer self.mutex.unlock();
-    const inode = fileOf(self, handle) orelse return crashed;
-    if (offset + bytes > file_bytes_max) return system.failure(.FBIG);
-    if (offset + bytes > inode.seen.items.len) inode.resize(offset + bytes) catch return no_memory;
-    return 0;
+    const found = handleOf(self, handle) orelse return crashed;
+    if (offset > file_bytes_max or bytes > file_bytes_max - offset) return system.failure(.FBIG);
+    const inode = found.target.file;
+    const end = offset + bytes;
+    var result = self.fault(.allocate);
+    if (result == 0 and end > inode.seen.items.len) {
+        if (end - inode.seen.items.len > self.room()) {
+            result = system.failure(.NOSPC);
+        } else inode.resize(end) catch return no_memory;
+    }
+    return self.note(.allocate, found.directory, inode.name, " {d} +{d}", .{ offset, bytes }, result);
 }
 
 fn truncate(context: *anyopaque, handle: usize, bytes: u64) disk.Result {
     const self = of(context);
     self.mutex.lock();
     defer self.mutex.unlock();
-    const inode = fileOf(self, handle) orelse return crashed;
+    const found = handleOf(self, handle) orelse return crashed;
     if (bytes > file_bytes_max) return system.failure(.FBIG);
-    inode.resize(bytes) catch return no_memory;
-    return 0;
+    const result = self.fault(.truncate);
+    if (result == 0) found.target.file.resize(bytes) catch return no_memory;
+    return self.note(.truncate, found.directory, found.target.file.name, " {d}", .{bytes}, result);
 }
 
 fn size(context: *anyopaque, handle: usize) disk.Result {
     const self = of(context);
     self.mutex.lock();
     defer self.mutex.unlock();
-    const inode = fileOf(self, handle) orelse return crashed;
-    return @intCast(inode.seen.items.len);
+    const found = handleOf(self, handle) orelse return crashed;
+    return @intCast(found.target.file.seen.items.len);
 }
 
 fn rename(context: *anyopaque, handle: usize, from_name: []const u8, to_name: []const u8) disk.Result {
@@ -434,16 +630,19 @@ fn rename(context: *anyopaque, handle: usize, from_name: []const u8, to_name: []
     self.mutex.lock();
     defer self.mutex.unlock();
     const directory = directoryOf(self, handle) orelse return crashed;
+    return self.note(.rename, directory, from_name, " to {s}", .{to_name}, renamed(self, directory, from_name, to_name));
+}
+
+fn renamed(self: *Simulated, directory: *Directory, from_name: []const u8, to_name: []const u8) i64 {
+    const failed = self.fault(.rename);
+    if (failed < 0) return failed;
     const entry = directory.names.get(from_name) orelse return system.failure(.NOENT);
     if (std.mem.eql(u8, from_name, to_name)) return 0;
     if (directory.names.get(to_name)) |replaced| {
         if (replaced == .directory) return system.failure(.ISDIR);
-        removeName(&directory.names, to_name);
-        replaced.file.links -= 1;
-        self.collect(replaced.file);
     }
-    setName(&directory.names, to_name, entry) catch return no_memory;
-    removeName(&directory.names, from_name);
+    if (entry == .file) entry.file.setName(to_name) catch return no_memory;
+    directory.rename(from_name, to_name) catch return no_memory;
     return 0;
 }
 
@@ -452,31 +651,32 @@ fn unlink(context: *anyopaque, handle: usize, name: []const u8) disk.Result {
     self.mutex.lock();
     defer self.mutex.unlock();
     const directory = directoryOf(self, handle) orelse return crashed;
-    const entry = directory.names.get(name) orelse return system.failure(.NOENT);
-    if (entry == .directory) return system.failure(.ISDIR);
-    removeName(&directory.names, name);
-    entry.file.links -= 1;
-    self.collect(entry.file);
-    return 0;
+    var result = self.fault(.unlink);
+    if (result == 0) if (directory.names.get(name)) |entry| {
+        if (entry == .directory) {
+            result = system.failure(.ISDIR);
+        } else directory.remove(name) catch return no_memory;
+    } else {
+        result = system.failure(.NOENT);
+    };
+    return self.note(.unlink, directory, name, "", .{}, result);
 }
 
 fn directoryRemove(context: *anyopaque, path: []const u8) disk.Result {
     const self = of(context);
     self.mutex.lock();
     defer self.mutex.unlock();
-    const directory = switch (self.walk(path, false) catch return no_memory) {
+    if (self.off) return crashed;
+    const directory = switch (self.walk(path, false)) {
         .failed => |result| return result,
         .found => |found| found,
     };
     const parent = directory.parent orelse return system.failure(.BUSY);
     if (directory.names.count() > 0) return system.failure(.NOTEMPTY);
-    for (parent.names.keys(), parent.names.values()) |name, entry| {
-        if (entry != .directory or entry.directory != directory) continue;
-        removeName(&parent.names, name);
-        break;
-    }
-    syncNames(parent) catch return no_memory;
-    return 0;
+    const failed = self.fault(.remove_directory);
+    if (failed == 0) parent.remove(directory.name) catch return no_memory;
+    if (self.note(.remove_directory, directory, "", "", .{}, failed) < 0) return failed;
+    return if (self.off) crashed else self.syncNames(parent);
 }
 
 fn now(context: *anyopaque) f64 {
@@ -484,38 +684,4 @@ fn now(context: *anyopaque) f64 {
     self.mutex.lock();
     defer self.mutex.unlock();
     return self.clock;
-}
-
-const testing = std.testing;
-
-test "what is durable is what was synced, in files and in names" {
-    const simulated = try create(1);
-    defer destroy(simulated);
-    const self = from(simulated).?;
-    const directory: usize = @intCast(directoryOpen(self, "/store", true));
-    defer handleClose(self, directory);
-    var opened: disk.OpenedFile = undefined;
-    try testing.expectEqual(0, fileOpen(self, directory, "000001.log", .{ .create = true }, &opened));
-    defer handleClose(self, opened.handle);
-    const inode = fileOf(self, opened.handle).?;
-
-    const parts = [_]disk.IoVec{.{ .base = "abcd", .len = 4 }};
-    _ = pwritev(self, opened.handle, &parts, 0, false);
-    try testing.expectEqual(0, inode.durable.items.len);
-    // Synced by itself, but behind a change that is not: both are kept apart until the file is synced.
-    _ = pwritev(self, opened.handle, &parts, 2, true);
-    try testing.expectEqual(2, inode.changes.items.len);
-    try testing.expect(inode.changes.items[1].synced);
-    try testing.expectEqual(0, dataSync(self, opened.handle));
-    try testing.expectEqualStrings("ababcd", inode.durable.items);
-    _ = pwritev(self, opened.handle, &parts, 6, true);
-    try testing.expectEqualStrings("ababcdabcd", inode.durable.items);
-
-    const names = &directoryOf(self, directory).?.durable_names;
-    try testing.expectEqual(0, names.count());
-    try testing.expectEqual(0, directorySync(self, directory));
-    try testing.expectEqual(0, unlink(self, directory, "000001.log"));
-    try testing.expectEqual(1, names.count());
-    try testing.expectEqual(0, directorySync(self, directory));
-    try testing.expectEqual(0, names.count());
 }

@@ -17,6 +17,15 @@ export class Handle {
   constructor(readonly store: Store, readonly durability: Durability) {
     this.writer = new Writer(store.pipeline);
     this.reader = new PointReader(store.files, store.context);
+    store.handles.add(this);
+  }
+
+  /** Every later use fails; open cursors let go of what they pin. */
+  end(): void {
+    this.closed = true;
+    this.store.handles.delete(this);
+    for (const cursor of this.cursors) cursor.close();
+    this.cursors.clear();
   }
 
   requireOpen(attempt: string): void {

@@ -1,6 +1,7 @@
 /** Where a store lives, from what a caller gave: a path or `file:` URL, and perhaps a simulated disk. */
 import { fileURLToPath } from "node:url";
 import { invalidArgument, quote } from "../base/errors.ts";
+import { simulatedDiskOf } from "../native/simulated_disks.ts";
 import { REAL_DISK } from "../native/store_handle.ts";
 import type { StoreLocation } from "../store/registry.ts";
 import type { ResolvedOptions } from "./options.ts";
@@ -9,7 +10,18 @@ import type { ResolvedOptions } from "./options.ts";
 const PATH_UNITS_MAX = 32_767;
 
 export function locate(path: unknown, { disk }: ResolvedOptions): StoreLocation {
-  if (disk !== undefined) throw invalidArgument("Cannot open on this disk: it is no SimulatedDisk");
+  if (disk !== undefined) {
+    const simulated = simulatedDiskOf(disk);
+    if (simulated === undefined) {
+      throw invalidArgument("Cannot open on this disk: it is no SimulatedDisk");
+    }
+    return {
+      disk: simulated.id,
+      stepped: true,
+      path: resolveStorePath(path),
+      storeId: simulated.nextStoreId(),
+    };
+  }
   const [low, high] = crypto.getRandomValues(new Uint32Array(2));
   return {
     disk: REAL_DISK,

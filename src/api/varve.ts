@@ -301,11 +301,11 @@ export class Varve<
   closeSync(): void {
     const { store } = this.#handle;
     if (this.#closing !== undefined) {
-      store.jobs.drive(() => store.isReleased);
+      if (store.isClosed) store.jobs.drive(() => store.isReleased);
       return;
     }
     this.#closing = Promise.resolve();
-    this.#endHandle();
+    this.#handle.end();
     detachSync(store);
   }
 
@@ -318,14 +318,8 @@ export class Varve<
   }
 
   async #close(): Promise<void> {
-    this.#endHandle();
+    this.#handle.end();
     await detach(this.#handle.store);
-  }
-
-  #endHandle(): void {
-    this.#handle.closed = true;
-    for (const cursor of this.#handle.cursors) cursor.close();
-    this.#handle.cursors.clear();
   }
 
   #run<T>(task: Task<T>): Promise<T> {

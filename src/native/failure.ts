@@ -42,6 +42,14 @@ function nameOfErrno(errno: number): string {
   return text((into) => native().call.varve_errno_name(errno, into, into.length));
 }
 
+/** The number of `EIO`, `ENOSPC`, … on this system. */
+export function errnoOf(name: string): number | undefined {
+  for (let errno = 1; errno < 256; errno++) {
+    if (nameOfErrno(errno) === name) return errno;
+  }
+  return undefined;
+}
+
 /** What the library has to say about this thread's last failed call. */
 export function failureDetail(): string {
   return text((into) => native().call.varve_error_detail(into, into.length));

@@ -6,6 +6,7 @@
  */
 import { clearTimeout, setImmediate, setTimeout } from "node:timers";
 import { assert } from "../base/assert.ts";
+import { closed } from "../base/errors.ts";
 import { nativeError } from "./failure.ts";
 import {
   JOB_BYTES,
@@ -39,6 +40,7 @@ export class Jobs {
   readonly #free: number[] = [];
   readonly #handlers: (JobDone | undefined)[] = new Array(JOB_COUNT).fill(undefined);
   #freed: Signal | undefined;
+  #quiet: Signal | undefined;
   /** Moves on, without waiting, what would otherwise wait for a turn of the event loop. */
   #pump = (): void => {};
   #head: number;
@@ -60,6 +62,8 @@ export class Jobs {
 
   /** A cleared record, or `undefined` when all are in use: then wait for `freed()`. */
   take(opcode: number, lane: number): number | undefined {
+    // The region may be another store's by now.
+    if (this.#ended) throw closed("use the store", "it");
     const index = this.#free.pop();
     if (index === undefined) return undefined;
     const job = STORE_JOBS_OFFSET + index * JOB_BYTES;
@@ -126,6 +130,10 @@ export class Jobs {
       this.#handlers[index] = undefined;
       done(STORE_JOBS_OFFSET + index * JOB_BYTES);
     }
+    if (this.#outstanding === 0) {
+      this.#quiet?.set();
+      this.#quiet = undefined;
+    }
     return found;
   }
 
@@ -156,6 +164,11 @@ export class Jobs {
     assert(this.#awaited >= 0, "every unhold has its hold");
   }
 
+  /** Set when no job is outstanding; a task that waits for it may find new ones submitted since. */
+  quiet(): Signal {
+    return this.#quiet ??= new Signal();
+  }
+
   /** Called when the store is released: its region is not ours to look at any more. */
   end(): void {
     assert(this.#outstanding === 0, "a store is released when its jobs are done");
@@ -174,7 +187,7 @@ export class Jobs {
       this.#ticking = true;
       this.#idleTurns = 0;
       setImmediate(this.#tick);
-    } else if (this.#backgroundTimer === undefined && !this.#ticking) {
+    } else if (this.#backgroundTimer === undefined && !this.#ticking && !this.#stepped) {
       this.#backgroundTimer = setTimeout(this.#backgroundTick, BACKGROUND_POLL_MILLISECONDS);
       this.#backgroundTimer.unref();
     }

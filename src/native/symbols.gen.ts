@@ -42,6 +42,46 @@ export const SYMBOLS = {
     parameters: ["i32"],
     result: "i32",
   },
+  varve_disk_crash: {
+    parameters: ["i32"],
+    result: "i32",
+  },
+  varve_disk_stop_after: {
+    parameters: ["i32", "f64"],
+    result: "i32",
+  },
+  varve_disk_fail: {
+    parameters: ["i32", "u32", "u32", "u32", "u32"],
+    result: "i32",
+  },
+  varve_disk_fail_often: {
+    parameters: ["i32", "u32", "u32", "f64"],
+    result: "i32",
+  },
+  varve_disk_clear_faults: {
+    parameters: ["i32"],
+    result: "i32",
+  },
+  varve_disk_set_capacity: {
+    parameters: ["i32", "f64"],
+    result: "i32",
+  },
+  varve_disk_set_clock: {
+    parameters: ["i32", "f64"],
+    result: "i32",
+  },
+  varve_disk_clock: {
+    parameters: ["i32"],
+    result: "f64",
+  },
+  varve_disk_operation_count: {
+    parameters: ["i32"],
+    result: "f64",
+  },
+  varve_disk_log: {
+    parameters: ["i32", "f64", "buffer", "u32"],
+    result: "i32",
+  },
   varve_store_open: {
     parameters: ["i32", "buffer", "u32", "u32", "u32"],
     result: "i32",

@@ -42,6 +42,11 @@ export class Events {
     this.#listeners.get(name)?.delete(listener as Listener<never>);
   }
 
+  /** Nobody listens any more. */
+  clear(): void {
+    this.#listeners.clear();
+  }
+
   emit<Name extends EventName>(name: Name, event: EventTypes[Name]): void {
     for (const listener of this.#listeners.get(name) ?? []) {
       queueMicrotask(() => (listener as Listener<Name>)(event));

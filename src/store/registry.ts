@@ -2,6 +2,7 @@
  * The stores that this Worker has open, by native handle. A second open of the same directory, however it is spelled, attaches to
  * the running store; the last close closes it.
  */
+import { assert } from "../base/assert.ts";
 import { VarveError } from "../base/errors.ts";
 import type { StoreId } from "../format/manifest_file.ts";
 import { Signal } from "../native/signal.ts";
@@ -20,6 +21,7 @@ export interface StoreLocation {
 }
 
 interface Entry {
+  readonly disk: number;
   readonly foundation: Foundation;
   /** Set when opening ended, one way or the other. */
   readonly opened: Signal;
@@ -71,6 +73,32 @@ export function detachSync(store: Store): void {
   runTaskSync(store.jobs, closing(entry, store));
 }
 
+/**
+ * Ends every store on a simulated disk that has crashed: what is pending fails, nothing more reaches the disk, and memory and
+ * native handles are given back before this returns.
+ */
+export function abandonStores(disk: number): void {
+  for (const entry of [...entries.values()]) {
+    if (entry.disk === disk) abandon(entry);
+  }
+}
+
+function abandon(entry: Entry): void {
+  const { jobs, health, events, handle, path } = entry.foundation;
+  events.clear();
+  const crashed = `Cannot use '${path}': its simulated disk has crashed`;
+  health.poison(new VarveError("ERR_CLOSED", crashed, { path }));
+  if (entry.store !== undefined) entry.store.endHandles();
+  // Every job fails now, and with it what waits for it: an open or a close that was under way, too.
+  jobs.drive(() => jobs.outstanding === 0);
+  if (entry.store === undefined || entry.closing) {
+    assert(!entries.has(handle), "an open or a close on a crashed disk has ended");
+    return;
+  }
+  entry.closing = true;
+  runTaskSync(jobs, closing(entry, entry.store));
+}
+
 function find(
   { disk, stepped, path }: StoreLocation,
   settings: StoreSettings,
@@ -87,6 +115,7 @@ function find(
     );
   }
   const entry: Entry = {
+    disk,
     foundation: new Foundation(directory.handle, path, stepped),
     opened: new Signal(),
     gone: new Signal(),
@@ -143,7 +172,9 @@ function attached(entry: Entry, { readOnly, errorIfExists }: StoreSettings): Sto
 
 /** Takes one handle off; returns the entry if it was the last. */
 function leave(store: Store): Entry | undefined {
-  const entry = entries.get(store.foundation.handle)!;
+  const entry = entries.get(store.foundation.handle);
+  // Its disk has crashed, and nothing is left of it.
+  if (entry?.store !== store) return undefined;
   if (--entry.handleCount > 0) return undefined;
   entry.closing = true;
   return entry;

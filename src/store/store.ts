@@ -51,7 +51,14 @@ export class Foundation {
   }
 }
 
+/** What a caller holds of a store. */
+export interface StoreHandle {
+  /** Every later use fails. */
+  end(): void;
+}
+
 export class Store {
+  readonly handles = new Set<StoreHandle>();
   readonly path: string;
   readonly jobs: Jobs;
   readonly files: Files;
@@ -121,6 +128,11 @@ export class Store {
     this.backpressure.pipeline = this.pipeline;
     claimCache(foundation.handle, settings.blockCacheSize);
     this.#syncTimer = new SyncTimer(this.pipeline, this.log, settings.syncInterval);
+  }
+
+  /** The disk has crashed: nobody can use the store any more. */
+  endHandles(): void {
+    for (const handle of [...this.handles]) handle.end();
   }
 
   get isClosed(): boolean {
@@ -277,6 +289,8 @@ export class Store {
   }
 
   *#release(): Task<void> {
+    // Reads that are under way end first; they find the store closed at their next step.
+    while (this.jobs.outstanding > 0) yield this.jobs.quiet();
     for (const family of this.families.all()) family.release();
     for (const { file } of this.log.all()) yield* this.files.close(file);
     yield* this.manifest.close();

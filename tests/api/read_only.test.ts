@@ -131,14 +131,6 @@ test("a writing handle on a store that runs read-only is ERR_READ_ONLY, a readin
   assert.equal(text(reader.getSync("k")), "new");
 });
 
-test("a handle opened with readOnly does not write, though the store does", async () => {
-  const path = await makeStore();
-  await using _writer = await Varve.open(path);
-  await using reader = await Varve.open(path, { readOnly: true });
-  await assert.rejects(reader.put("k", "v"), coded("ERR_READ_ONLY"));
-  assert.throws(() => reader.putSync("k", "v"), coded("ERR_READ_ONLY"));
-});
-
 test("a reader in another process keeps a writer out, and lets another reader in", async () => {
   const path = await makeStore();
   const child = startChild(HOLDER, path, "readOnly");

@@ -1,6 +1,5 @@
 /** A store's files as bytes: taken while it runs, as a kill would leave them, damaged, and opened again. */
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryDirectory } from "../harness.ts";
 import { Varve, VarveError } from "../../mod.ts";
@@ -48,6 +47,11 @@ export function cut(content: Uint8Array, bytes: number): Uint8Array {
   return content.slice(0, bytes);
 }
 
+/** Zeros from a place on: what a crash leaves of space that was reserved and not written. */
+export function unwritten(content: Uint8Array, from: number): Uint8Array {
+  return content.slice().fill(0, from);
+}
+
 export function write(image: Image): string {
   const directory = freshDirectory();
   mkdirSync(directory);
@@ -86,11 +90,16 @@ export function reopenDirectory(directory: string): Reopened {
 
 export const TEXT = { keyEncoding: "utf8", valueEncoding: "utf8" } as const;
 
-/** The only log segment, or the one that is asked for from the oldest on. */
+/** Log segments, oldest first. */
 export function logNames(image: Image): string[] {
   return [...image.keys()].filter((name) => name.endsWith(".log")).sort();
 }
 
 export function manifestName(image: Image): string {
   return [...image.keys()].find((name) => name.startsWith("MANIFEST-"))!;
+}
+
+/** The last byte that is not zero, plus one. */
+export function usedBytes(content: Uint8Array): number {
+  return content.findLastIndex((byte) => byte !== 0) + 1;
 }

@@ -37,6 +37,7 @@ pub const OperationLog = struct {
         }
         self.print("{s} ", .{@tagName(operation)});
         self.path(directory);
+        if (directory.parent == null and name.len == 0) self.print("/", .{});
         if (name.len > 0) self.print("/{s}", .{name});
         self.print(detail, arguments);
         if (result < 0) self.failure(@intCast(result));

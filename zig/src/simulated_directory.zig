@@ -44,9 +44,12 @@ pub const Directory = struct {
     /// REQUIRES: `from` is a name here.
     pub fn rename(self: *Directory, from: []const u8, to: []const u8) error{OutOfMemory}!void {
         const entry = self.names.get(from).?;
-        const set = try gpa.dupe(u8, to);
-        errdefer gpa.free(set);
-        try self.change(.{ .set = .{ .name = set, .entry = entry }, .removed = try gpa.dupe(u8, from) });
+        const target = try gpa.dupe(u8, to);
+        const source = gpa.dupe(u8, from) catch |cause| {
+            gpa.free(target);
+            return cause;
+        };
+        try self.change(.{ .set = .{ .name = target, .entry = entry }, .removed = source });
     }
 
     fn change(self: *Directory, one: NameChange) error{OutOfMemory}!void {

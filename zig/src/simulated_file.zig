@@ -26,11 +26,11 @@ pub const Mood = struct {
     recycled: []const u8,
 
     pub fn draw(random: std.Random, recycled: []const u8) Mood {
-        const keeps = [_]u32{ 0, 0, 16, 128, 128, 240, 256 };
+        const chances = [_]u32{ 0, 0, 16, 128, 128, 240, 256 };
         return .{
             .random = random,
             .sector_bytes = if (random.boolean()) 512 else 4096,
-            .keep = keeps[random.uintLessThan(usize, keeps.len)],
+            .keep = chances[random.uintLessThan(usize, chances.len)],
             .recycled = recycled,
         };
     }

@@ -1,0 +1,20 @@
+/**
+ * What Varve is tested with, for programs that keep their data in it: a disk that forgets what was not synced, and a helper that
+ * lets the power fail behind every one of a program's disk operations.
+ *
+ * @module
+ */
+export {
+  type ChanceOfFault,
+  type DiskOperationName,
+  type FailNextOptions,
+  SimulatedDisk,
+  type SimulatedDiskOptions,
+} from "./src/testing/simulated_disk.ts";
+export {
+  CrashFailure,
+  type CrashReport,
+  everyCrash,
+  type EveryCrashOptions,
+  type Note,
+} from "./src/testing/every_crash.ts";

@@ -48,7 +48,11 @@ function* openManifest(
   if (settings.readOnly || !settings.createIfMissing) {
     throw new VarveError("ERR_NOT_FOUND", `Cannot open '${path}': there is no store`, { path });
   }
-  for (const file of leftovers) yield* files.unlink(file);
+  // The temporaries say that the rest is no store, so they go when nothing else can come back.
+  const rest = leftovers.filter(({ kind }) => kind !== FileKind.temporary);
+  for (const file of rest) yield* files.unlink(file);
+  if (rest.length > 0) yield* files.syncDirectory();
+  for (const file of leftovers) if (!rest.includes(file)) yield* files.unlink(file);
   return yield* Manifest.create(files, health, storeId);
 }
 

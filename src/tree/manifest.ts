@@ -73,6 +73,8 @@ export class Manifest {
     yield* writeWhole(files, pointer, encodePointer(name.number));
     yield* files.syncDirectory();
     yield* files.rename(content, name);
+    // Renames may reach the disk in any order: the pointer's comes when what it names is there for good.
+    yield* files.syncDirectory();
     yield* files.rename(pointer, CURRENT);
     yield* files.syncDirectory();
     position.file = { ...position.file, ...name };

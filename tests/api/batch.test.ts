@@ -1,11 +1,11 @@
 /** Batches: whole or not at all, over column families, in both forms. */
 import assert from "node:assert/strict";
-import { type BatchOperation, type OpenOptions, Varve } from "../../mod.ts";
+import { type BatchOperation, Varve } from "../../mod.ts";
 import { temporaryDirectory, test } from "../harness.ts";
 import { coded, keyOf, outcomeOf, soon, text } from "./support.ts";
 
-async function openTwo(options?: OpenOptions) {
-  const db = await Varve.open(temporaryDirectory(), options);
+async function openTwo() {
+  const db = await Varve.open(temporaryDirectory());
   const users = await db.columnFamily("users", { keyEncoding: "utf8", valueEncoding: "json" });
   return { db, users };
 }
@@ -30,7 +30,10 @@ test("a batch acts on several families, in each one's encodings, and survives", 
   }
   await using db = await Varve.open(path);
   const users = await db.columnFamily("users", encodings);
-  assert.deepEqual([...users.entries()], [["2", { name: "Bob" }], ["3", { name: "Eve" }], ["4", null]]);
+  assert.deepEqual([...users.entries()], [["2", { name: "Bob" }], ["3", { name: "Eve" }], [
+    "4",
+    null,
+  ]]);
   assert.deepEqual([...db.entries()].map((row) => row.map(text)), [["b", "2"], ["c", "3"]]);
 });
 
@@ -68,7 +71,10 @@ test("a batch is used up by its write, a failed one for its arguments not", asyn
   const { db } = await openTwo();
   await using _ = db;
   const batch = db.batch().put("k", "v");
-  await assert.rejects(batch.write({ durability: "never" } as never), coded("ERR_INVALID_ARGUMENT"));
+  await assert.rejects(
+    batch.write({ durability: "never" } as never),
+    coded("ERR_INVALID_ARGUMENT"),
+  );
   assert.throws(() => batch.put(Symbol() as never, "v"), coded("ERR_INVALID_ARGUMENT"));
   assert.equal(batch.length, 1);
   const written = batch.write();

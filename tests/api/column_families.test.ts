@@ -30,7 +30,7 @@ test("families are maps of their own, listed with default first", async () => {
   assert.equal(text(db.columnFamilySync("b").getSync("k")), "b");
 });
 
-test("a name leads to one family, from every handle; \"default\" is the store itself", async () => {
+test('a name leads to one family, from every handle; "default" is the store itself', async () => {
   const path = temporaryDirectory();
   await using db = await Varve.open(path);
   await using other = await Varve.open(path);
@@ -73,7 +73,10 @@ test("any string of 1 to 255 bytes of UTF-8 is a name, and never becomes part of
     await using db = await Varve.open(path);
     for (const name of names) await (await db.columnFamily(name)).put("name", name);
     await db.flush();
-    assert.deepEqual(new Set(Object.keys(db.stats().columnFamilies)), new Set(["default", ...names]));
+    assert.deepEqual(
+      new Set(Object.keys(db.stats().columnFamilies)),
+      new Set(["default", ...names]),
+    );
   }
   await using db = await Varve.open(path);
   assert.deepEqual(new Set(db.columnFamilies()), new Set(["default", ...names]));
@@ -82,7 +85,9 @@ test("any string of 1 to 255 bytes of UTF-8 is a name, and never becomes part of
   }
   assert.deepEqual(readdirSync(parent), ["store"]);
   assert.equal(existsSync("/tmp/varve-escape"), false);
-  for (const name of readdirSync(path)) assert.match(name, /^(\d+\.\w+|MANIFEST-\d+|CURRENT|LOCK)$/);
+  for (const name of readdirSync(path)) {
+    assert.match(name, /^(\d+\.\w+|MANIFEST-\d+|CURRENT|LOCK)$/);
+  }
 });
 
 test("other names are ERR_INVALID_ARGUMENT", async () => {

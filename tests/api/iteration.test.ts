@@ -70,9 +70,22 @@ test("ranges, forward and reverse, bounded and limited, for and for await, with 
 
 test("bad ranges are ERR_INVALID_ARGUMENT, at the call", async () => {
   await using db = await Varve.open(temporaryDirectory());
-  const wrong: unknown[] = [7, "a", [], { limit: -1 }, { limit: 0.5 }, { limit: NaN }, {
-    limit: "1",
-  }, { reverse: 1 }, { gt: 7 }, { prefix: null }, { snapshot: 7 }, { signal: {} }];
+  const wrong: unknown[] = [
+    7,
+    "a",
+    [],
+    { limit: -1 },
+    { limit: 0.5 },
+    { limit: NaN },
+    {
+      limit: "1",
+    },
+    { reverse: 1 },
+    { gt: 7 },
+    { prefix: null },
+    { snapshot: 7 },
+    { signal: {} },
+  ];
   for (const range of wrong) {
     const told = JSON.stringify(range);
     assert.throws(() => db.entries(range as never), coded("ERR_INVALID_ARGUMENT"), told);
@@ -157,8 +170,10 @@ test("next called many times at once answers in order", async () => {
 test("thousands of iterators can be open at once, and none is lost or mixed up", async () => {
   const { db, keys } = await openMixed();
   await using _ = db;
-  const iterators = Array.from({ length: 2_000 }, (_, index) =>
-    db.keys({ gte: keyOf(index % 1_000) })[Symbol.iterator]());
+  const iterators = Array.from(
+    { length: 2_000 },
+    (_, index) => db.keys({ gte: keyOf(index % 1_000) })[Symbol.iterator](),
+  );
   for (const [index, iterator] of iterators.entries()) {
     const expected = keys.find((key) => key >= keyOf(index % 1_000));
     assert.equal(iterator.next().value, expected);

@@ -140,9 +140,11 @@ test("verify passes on a sound store, and names file and offset of damage in a t
 test("verify reads the log's and the manifest's checksums too", async () => {
   const path = temporaryDirectory();
   await using db = await Varve.open(path);
-  for (let index = 0; index < 100; index++) await db.put(`k${index}`, "v".repeat(100), {
-    durability: index % 10 === 0 ? "sync" : "buffered",
-  });
+  for (let index = 0; index < 100; index++) {
+    await db.put(`k${index}`, "v".repeat(100), {
+      durability: index % 10 === 0 ? "sync" : "buffered",
+    });
+  }
   await db.sync();
   await db.verify();
   for (const kind of [/\.log$/, /^MANIFEST/]) {

@@ -189,8 +189,10 @@ test("close waits for writes that were issued before it, and they are there afte
   const users = await db.columnFamily("users");
   const pending = [
     ...Array.from({ length: 64 }, (_, index) => db.put(`sync-${index}`, "v")),
-    ...Array.from({ length: 64 }, (_, index) =>
-      users.put(`buffered-${index}`, "v", { durability: "buffered" })),
+    ...Array.from(
+      { length: 64 },
+      (_, index) => users.put(`buffered-${index}`, "v", { durability: "buffered" }),
+    ),
     ...Array.from(
       { length: 64 },
       (_, index) => db.put(`volatile-${index}`, "v", { durability: "volatile" }),

@@ -98,7 +98,9 @@ test("results are the caller's to change and to keep, whatever happens to the st
     }
     await db.flush();
   }
-  for (let index = 0; index < 1_000; index++) db.put(`other${index}`, new Uint8Array(1_000).fill(9));
+  for (let index = 0; index < 1_000; index++) {
+    db.put(`other${index}`, new Uint8Array(1_000).fill(9));
+  }
   await db.close();
   for (const [index, value] of kept) {
     assert.deepEqual(value, valueOf(index + 1, sizes[index % sizes.length]));

@@ -5,7 +5,7 @@ import { cpSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type OpenOptions, Varve } from "../../mod.ts";
 import { temporaryDirectory, test } from "../harness.ts";
-import { coded, listing, linesOf, soon, startChild, text } from "./support.ts";
+import { coded, linesOf, listing, soon, startChild, text } from "./support.ts";
 
 const HOLDER = new URL("./holder_child.ts", import.meta.url);
 

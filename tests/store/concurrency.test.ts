@@ -25,7 +25,10 @@ for (const writerCount of [1, 4, 8, 64, 1_000]) {
       assert.equal(batches, writerCount * rounds);
       assert.ok(syncGroups >= rounds);
       if (writerCount === 64) {
-        assert.ok(batches / syncGroups >= PUTS_PER_SYNC_MIN, `${batches} puts, ${syncGroups} syncs`);
+        assert.ok(
+          batches / syncGroups >= PUTS_PER_SYNC_MIN,
+          `${batches} puts, ${syncGroups} syncs`,
+        );
       }
     }
     await using db = await Varve.open(path);
@@ -142,7 +145,8 @@ test("writes of one key end in call order, whatever their durability", async () 
   const durabilities: Durability[] = ["volatile", "sync", "buffered"];
   for (let round = 0; round < 30; round++) {
     const pending = durabilities.map((durability, index) =>
-      db.put("k", `${round}-${index}`, { durability }));
+      db.put("k", `${round}-${index}`, { durability })
+    );
     await soon(Promise.all(pending), "the writes");
     assert.equal(text(db.getSync("k")), `${round}-2`);
   }

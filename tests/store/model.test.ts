@@ -211,7 +211,9 @@ class Run {
     // What is pending has been issued, not committed: a snapshot shows what was committed.
     this.#db.putSync("snapshot", "");
     this.#contents.get("default")!.set("snapshot", "");
-    const contents = new Map([...this.#contents].map(([name, content]) => [name, new Map(content)]));
+    const contents = new Map(
+      [...this.#contents].map(([name, content]) => [name, new Map(content)]),
+    );
     this.#views.push({ snapshot: this.#db.snapshot(), contents });
   }
 
@@ -315,7 +317,12 @@ const OPTION_SETS: [string, OpenOptions, Durability[]][] = [
   ],
   [
     "a tiny budget for all memtables, a tiny cache, one I/O thread",
-    { totalWriteBufferSize: 64 * 1024, blockCacheSize: 64 * 1024, ioThreads: 1, maxWriteBuffers: 1 },
+    {
+      totalWriteBufferSize: 64 * 1024,
+      blockCacheSize: 64 * 1024,
+      ioThreads: 1,
+      maxWriteBuffers: 1,
+    },
     ["sync", "buffered", "volatile"],
   ],
 ];

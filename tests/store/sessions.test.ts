@@ -23,8 +23,12 @@ for (const [name, durabilityOf] of SCHEDULES) {
       const db = await soon(Varve.open(path), "open");
       const durability = durabilityOf(session);
       await soon(
-        Promise.all(Array.from({ length: WRITES }, (_, write) =>
-          db.put(`${session}-${write}`, "v", { durability }))),
+        Promise.all(
+          Array.from(
+            { length: WRITES },
+            (_, write) => db.put(`${session}-${write}`, "v", { durability }),
+          ),
+        ),
         "the writes",
       );
       assert.equal(await db.count(), WRITES * (session + 1), `in session ${session}`);

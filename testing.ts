@@ -18,3 +18,10 @@ export {
   type EveryCrashOptions,
   type Note,
 } from "./src/testing/every_crash.ts";
+export {
+  type KeyChange,
+  type OperationOptions,
+  type StoreOperation,
+  storeOperations,
+  type WriteDurability,
+} from "./src/testing/operations.ts";

@@ -332,7 +332,7 @@ export class Varve<
     if (store.readOnly) return;
     store.health.requireSound("sync");
     const barrier = store.pipeline.requestBarrier(true);
-    yield barrier.settled;
+    yield barrier;
     if (barrier.error !== undefined) throw barrier.error;
   }
 
@@ -342,7 +342,7 @@ export class Varve<
     if (name === DEFAULT_FAMILY) {
       throw invalidArgument(`Cannot drop column family ${quote(name)}: every store has it`);
     }
-    yield* this.#handle.store.dropFamilyNamed(name);
+    yield* this.#handle.store.dropFamily(name);
   }
 
   #newBatch(): WriteBatch {

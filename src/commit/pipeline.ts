@@ -17,7 +17,7 @@ import type { Signal } from "../native/signal.ts";
 import type { Family } from "../tree/family.ts";
 import { Applier } from "./apply.ts";
 import type { Visibility } from "./visibility.ts";
-import { type WriteBuffer, WriteBufferPool } from "./write_buffer.ts";
+import { type Outcome, type WriteBuffer, WriteBufferPool } from "./write_buffer.ts";
 
 const CLAIM = StoreShared.pipelineClaim >> 2;
 /** Until Workers attach there is one. */
@@ -140,13 +140,13 @@ export class Pipeline {
   }
 
   /** Queues an empty buffer. When it is done, so is all before it; if `durable`, on stable storage. */
-  requestBarrier(durable: boolean): WriteBuffer {
+  requestBarrier(durable: boolean): Outcome {
     this.#closeOpen();
     return this.#barrier(this.#writes, durable);
   }
 
   /** Queues a barrier before all writes: what was written so far is on stable storage when it is done. */
-  requestUrgentSync(): WriteBuffer {
+  requestUrgentSync(): Outcome {
     return this.#barrier(this.#urgent, true);
   }
 
@@ -165,12 +165,13 @@ export class Pipeline {
     this.#open = undefined;
   }
 
-  #barrier(lane: Lane, durable: boolean): WriteBuffer {
+  #barrier(lane: Lane, durable: boolean): Outcome {
     const buffer = this.pool.take(0, true);
     buffer.durable = durable;
+    const { outcome } = buffer;
     lane.queue.push(buffer);
     this.#scheduleClose();
-    return buffer;
+    return outcome;
   }
 
   /**

@@ -13,6 +13,12 @@ import { Signal } from "../native/signal.ts";
 const BUFFER_BYTES = 4 << 20;
 const POOLED_BUFFERS_MAX = 8;
 
+/** Set when a buffer is done. It outlives the buffer, which is emptied and used again at once. */
+export class Outcome extends Signal {
+  /** What prevented it, or `undefined`. */
+  error: unknown;
+}
+
 export class WriteBuffer {
   entryCount = 0;
   /** Users' writes: a batch is one. */
@@ -25,7 +31,7 @@ export class WriteBuffer {
   error: unknown;
   #end: number = LogRun.BYTES;
   #promise: PromiseWithResolvers<void> | undefined;
-  #settled: Signal | undefined;
+  #outcome: Outcome | undefined;
 
   constructor(readonly region: Region) {}
 
@@ -71,8 +77,8 @@ export class WriteBuffer {
   }
 
   /** The same for tasks: set when the buffer is done, with or without an error. */
-  get settled(): Signal {
-    return this.#settled ??= new Signal();
+  get outcome(): Outcome {
+    return this.#outcome ??= new Outcome();
   }
 
   settle(error: unknown): void {
@@ -80,7 +86,9 @@ export class WriteBuffer {
     this.error = error;
     if (error === undefined) this.#promise?.resolve();
     else this.#promise?.reject(error);
-    this.#settled?.set();
+    if (this.#outcome === undefined) return;
+    this.#outcome.error = error;
+    this.#outcome.set();
   }
 
   /** Empties the buffer for its next use. */
@@ -92,7 +100,7 @@ export class WriteBuffer {
     this.retained = this.done = false;
     this.error = undefined;
     this.#promise = undefined;
-    this.#settled = undefined;
+    this.#outcome = undefined;
   }
 }
 

@@ -199,10 +199,10 @@ export class Log {
     segment.unsynced = false;
   }
 
-  /** Forgets segments that no memtable needs, and returns them. */
-  removeBelow(segment: number): Segment[] {
+  /** Forgets these segments, the oldest ones, and returns them. */
+  remove(numbers: readonly number[]): Segment[] {
     const removed: Segment[] = [];
-    while (this.segments.length > 0 && this.segments[0].number < segment) {
+    while (this.segments.length > 0 && numbers.includes(this.segments[0].number)) {
       removed.push(this.segments.shift()!);
     }
     return removed;

@@ -189,8 +189,10 @@ class Replay {
     });
   }
 
+  /** Notes what was synced. What lay in segments that the manifest has let go of is in tables. */
   #claim(synced: LogPosition): void {
-    if (isBefore(this.#synced, synced)) this.#synced = synced;
+    const oldest = this.record.logs[0] ?? Infinity;
+    if (synced.segment >= oldest && isBefore(this.#synced, synced)) this.#synced = synced;
   }
 }
 

@@ -1,6 +1,6 @@
 /** Opens the library through `bun:ffi`. */
 import { createRequire } from "node:module";
-import type { Native, NativeCalls } from "./library.ts";
+import type { Native, NativeCalls } from "./calls.ts";
 import { SYMBOLS } from "./symbols.gen.ts";
 
 interface BunFfi {

@@ -1,5 +1,5 @@
 /** Opens the library through `Deno.dlopen`. Closing is never asked for: the library pins itself. */
-import type { Native, NativeCalls } from "./library.ts";
+import type { Native, NativeCalls } from "./calls.ts";
 import { SYMBOLS } from "./symbols.gen.ts";
 
 interface DenoFfi {

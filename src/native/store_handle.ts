@@ -65,6 +65,11 @@ function openError(result: number, verb: string, path: string): VarveError {
     const owner = failureDetail();
     return new VarveError("ERR_LOCKED", `Cannot ${verb} '${path}': ${owner} has it open`, { path });
   }
+  if (result === Code.corruption) {
+    const pointer = `${path}/CURRENT`;
+    const message = `Cannot ${verb} '${path}': its pointer file '${pointer}' is missing`;
+    return new VarveError("ERR_CORRUPTION", message, { path: pointer });
+  }
   const error = nativeError(result, `Cannot ${verb} '${path}'`, { path });
   if (error.errnoName !== "ENOENT") return error;
   return new VarveError("ERR_NOT_FOUND", `Cannot ${verb} '${path}': there is no such directory`, {

@@ -40,7 +40,8 @@ export class ResultSlab {
   /** Offset of a free piece, on a word; begins another slab when this one is used up. */
   #take(bytes: number): number {
     const taken = wordsOf(bytes) << 2;
-    if (this.#used + taken > SLAB_BYTES) {
+    // Nothing is left of a buffer that a caller transferred, against the advice.
+    if (this.#used + taken > this.#u32.byteLength) {
       this.#buffer = new ArrayBuffer(SLAB_BYTES);
       this.#u32 = new Uint32Array(this.#buffer);
       this.#used = 0;

@@ -66,8 +66,9 @@ export class Backpressure implements CommitHost {
     // Tried again by this very call; what the last try met is the answer to whoever needs the room.
     const failure = this.flusher.takeFailure();
     if (failure !== undefined) throw failure;
+    const { changed } = full; // before the kick, which may fail at once
     this.flusher.kick();
-    return this.#stalled(full.changed, `flush of column family '${full.name}'`);
+    return this.#stalled(changed, `flush of column family '${full.name}'`);
   }
 
   segmentObstacle(payloadBytes: number, durable: boolean): Signal {

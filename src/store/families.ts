@@ -1,4 +1,5 @@
 /** The column families of one store, by number and by name. */
+import { compareBytes, encodeUtf8 } from "../base/bytes.ts";
 import type { Family } from "../tree/family.ts";
 
 export const DEFAULT_FAMILY = "default";
@@ -31,7 +32,8 @@ export class Families {
 
   /** `"default"` first, then in byte order. */
   names(): string[] {
-    const others = [...this.#byName.keys()].filter((name) => name !== DEFAULT_FAMILY).sort();
+    const others = [...this.#byName.keys()].filter((name) => name !== DEFAULT_FAMILY);
+    others.sort((a, b) => compareBytes(encodeUtf8(a), encodeUtf8(b)));
     return [DEFAULT_FAMILY, ...others];
   }
 

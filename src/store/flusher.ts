@@ -112,7 +112,7 @@ export class Flusher {
   *#flush(family: Family, memtable: Memtable): Task<void> {
     if (memtable.firstSegment !== 0 && !this.pipeline.log.isSynced) {
       const barrier = this.pipeline.requestUrgentSync();
-      yield barrier.settled;
+      yield barrier;
       if (barrier.error !== undefined) throw barrier.error;
     }
     const number = this.manifest.takeFileNumber();
@@ -176,14 +176,14 @@ export class Flusher {
   *#removeLogs(): Task<void> {
     if (this.#logReaders > 0) return; // the next flush will
     const { log } = this.pipeline;
-    let removed = 0;
+    // Exactly these: a segment that comes into use while the edit is on its way is not among them.
+    let removed: number[] = [];
     yield* this.manifest.append(() => {
       const first = Math.min(this.families.firstSegment(), log.segmentNumber || Infinity);
-      const numbers = log.segments.map(({ number }) => number).filter((number) => number < first);
-      removed = numbers.length === 0 ? 0 : first;
-      return numbers.length === 0 ? undefined : { removedLogs: numbers };
+      removed = log.segments.map(({ number }) => number).filter((number) => number < first);
+      return removed.length === 0 ? undefined : { removedLogs: removed };
     });
-    for (const segment of log.removeBelow(removed)) {
+    for (const segment of log.remove(removed)) {
       yield* this.events.reporting(removeSegment(this.files, segment));
     }
   }

@@ -96,7 +96,12 @@ function abandon(entry: Entry): void {
     return;
   }
   entry.closing = true;
-  runTaskSync(jobs, closing(entry, entry.store));
+  try {
+    runTaskSync(jobs, closing(entry, entry.store));
+  } catch (error) {
+    // What it owed is lost, and whoever waited for that was told.
+    if (!(error instanceof VarveError)) throw error;
+  }
 }
 
 function find(

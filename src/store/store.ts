@@ -14,6 +14,7 @@ import { CONTEXT_BYTES, FileKind } from "../native/layout.gen.ts";
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
 import { closeDirectory } from "../native/store_handle.ts";
 import { startTask, type Task } from "../native/task.ts";
+import { TaskLock } from "../native/task_lock.ts";
 import { claimCache, unclaimCache } from "../read/cache_budget.ts";
 import { Family, type FamilyTuning } from "../tree/family.ts";
 import { Manifest } from "../tree/manifest.ts";
@@ -73,6 +74,8 @@ export class Store {
   readonly backpressure: Backpressure;
   readonly flusher: Flusher;
   readonly #syncTimer: SyncTimer;
+  /** Families are made and dropped one at a time, in call order. */
+  readonly #familyChanges = new TaskLock();
   #closed = false;
   #released = false;
 
@@ -157,7 +160,16 @@ export class Store {
   }
 
   /** The family of this name, made durably if it is missing. */
-  *openFamily(name: string, tuning: FamilyTuning): Task<Family> {
+  openFamily(name: string, tuning: FamilyTuning): Task<Family> {
+    return this.#familyChanges.run(() => this.#openFamily(name, tuning));
+  }
+
+  /** Drops a family durably. Later calls on it fail; its tables are removed. */
+  dropFamily(name: string): Task<void> {
+    return this.#familyChanges.run(() => this.#dropFamily(name));
+  }
+
+  *#openFamily(name: string, tuning: FamilyTuning): Task<Family> {
     const found = this.families.named(name);
     if (found !== undefined) return found;
     if (this.readOnly) {
@@ -167,37 +179,28 @@ export class Store {
         { path: this.path },
       );
     }
-    let made: Family | undefined;
-    yield* this.manifest.append(() => {
-      // Somebody else's call may have made it while this one waited its turn.
-      if (this.families.named(name) !== undefined) return undefined;
-      const id = this.manifest.state.nextFamilyId;
-      made = new Family(id, name, tuning, [], this.context);
-      return { createdFamilies: [{ id, name }], nextFamilyId: id + 1 };
-    });
-    if (made !== undefined) this.families.add(made);
-    return this.families.named(name)!;
+    const id = this.manifest.state.nextFamilyId;
+    yield* this.manifest.append(() => ({ createdFamilies: [{ id, name }], nextFamilyId: id + 1 }));
+    const made = new Family(id, name, tuning, [], this.context);
+    this.families.add(made);
+    return made;
   }
 
-  /** Drops a family by name. */
-  *dropFamilyNamed(name: string): Task<void> {
+  *#dropFamily(name: string): Task<void> {
+    this.requireWritable(`drop column family '${name}'`);
     const family = this.families.named(name);
     if (family === undefined) {
       throw new VarveError("ERR_NOT_FOUND", `Cannot drop column family '${name}': there is none`);
     }
-    yield* this.dropFamily(family);
-  }
-
-  /** Drops a family durably. Later calls on it fail; its tables are removed. */
-  *dropFamily(family: Family): Task<void> {
-    this.requireWritable(`drop column family '${family.name}'`);
-    let dropped = false;
-    yield* this.manifest.append(() => {
-      if (family.dropped) return undefined;
-      family.dropped = dropped = true;
-      return { droppedFamilies: [family.id] };
-    });
-    if (!dropped) return;
+    try {
+      yield* this.manifest.append(() => {
+        family.dropped = true;
+        return { droppedFamilies: [family.id] };
+      });
+    } catch (error) {
+      family.dropped = false;
+      throw error;
+    }
     this.families.remove(family);
     const running = this.flusher.running;
     if (running !== undefined) yield running;
@@ -216,7 +219,7 @@ export class Store {
     this.requireWritable("flush");
     this.health.requireSound("flush");
     const barrier = this.pipeline.requestBarrier(false);
-    yield barrier.settled;
+    yield barrier;
     if (barrier.error !== undefined) throw barrier.error;
     const all = [...families];
     for (const family of all) if (family.active.entryCount > 0) family.rotate();
@@ -266,17 +269,34 @@ export class Store {
     }
   }
 
+  /** What cannot be kept of it is thrown: a close that resolves says that everything acknowledged is on stable storage. */
   *#settleWrites(): Task<void> {
-    const barrier = this.pipeline.requestBarrier(!this.log.isSynced);
-    yield barrier.settled;
-    if (this.health.failure === undefined) {
-      const unflushed = [...this.families.all()].filter((family) => family.hasVolatile);
-      for (const family of unflushed) if (family.active.entryCount > 0) family.rotate();
-      yield* this.flusher.flushAll(unflushed);
+    const barrier = this.pipeline.requestBarrier(false);
+    yield barrier;
+    try {
+      if (this.health.failure === undefined) yield* this.#settleDebts();
+    } finally {
+      yield* this.flusher.stop();
+      while (this.backpressure.makingSegment !== undefined) yield this.backpressure.makingSegment;
     }
-    yield* this.flusher.stop();
-    while (this.backpressure.makingSegment !== undefined) yield this.backpressure.makingSegment;
     if (this.health.failure === undefined) yield* this.#recordCleanClose();
+    else if (!this.log.isSynced || this.#volatileFamilies().length > 0) {
+      throw this.health.refusal("close without loss");
+    }
+  }
+
+  /** File by file: a sync by way of a frame would need room, and the disk may be full. */
+  *#settleDebts(): Task<void> {
+    for (const segment of [...this.log.segments]) {
+      yield* this.health.guard(this.log.syncOlder(segment));
+    }
+    const unflushed = this.#volatileFamilies();
+    for (const family of unflushed) if (family.active.entryCount > 0) family.rotate();
+    yield* this.flusher.flushAll(unflushed);
+  }
+
+  #volatileFamilies(): Family[] {
+    return [...this.families.all()].filter((family) => family.hasVolatile);
   }
 
   *#recordCleanClose(): Task<void> {

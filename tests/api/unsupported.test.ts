@@ -28,7 +28,6 @@ test("what is not there yet is ERR_UNSUPPORTED, and changes nothing", async () =
     ["mergeSync", () => db.mergeSync("k", "v")],
     ["ttl", () => db.putSync("k", "w", { ttl: 1 })],
     ["transfer", () => db.putSync("k", new Uint8Array(8), { transfer: true })],
-    ["pages", () => db.pages()],
     ["allocate", () => db.allocate(4096)],
     ["release", () => db.release(new Uint8Array(8))],
     ["deleteRange of a batch", () => db.batch().deleteRange({})],

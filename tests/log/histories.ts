@@ -1,6 +1,6 @@
 /** Writes in order, the stores that hold them, and what may be left of them after damage. */
 import assert from "node:assert/strict";
-import { Varve } from "../../mod.ts";
+import { type OpenOptions, Varve } from "../../mod.ts";
 import { freshDirectory, type Image, imageOf, type Reopened, TEXT } from "./images.ts";
 
 export interface Write {
@@ -18,7 +18,7 @@ export function history(count: number, syncEvery: number, valueBytes = 40): Writ
   }));
 }
 
-export type Options = Parameters<typeof Varve.openSync>[1];
+type Options = Pick<OpenOptions, "durability" | "walSegmentSize">;
 
 /** Runs a history, each write a group of its own. Returns the files before the close, and after it. */
 export function run(

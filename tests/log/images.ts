@@ -22,11 +22,16 @@ export function freshDirectory(): string {
 
 /** The files of a directory as they are now: what a kill at this moment leaves. */
 export function imageOf(directory: string): Image {
-  return new Map(
-    readdirSync(directory).map((
-      name,
-    ) => [name, new Uint8Array(readFileSync(join(directory, name)))]),
-  );
+  const image = new Map<string, Uint8Array>();
+  for (const name of readdirSync(directory)) {
+    try {
+      image.set(name, new Uint8Array(readFileSync(join(directory, name))));
+    } catch (error) {
+      // Removed by an I/O thread since it was listed: no manifest names it any more.
+      if ((error as { code?: string }).code !== "ENOENT") throw error;
+    }
+  }
+  return image;
 }
 
 /** An image with one file replaced, or left out. */

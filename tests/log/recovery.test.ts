@@ -1,10 +1,8 @@
 /** Recovery again and again: the same each time, and what it cut off stays cut off. */
 import assert from "node:assert/strict";
-
 import { test } from "../harness.ts";
 import { Varve } from "../../mod.ts";
 import {
-  cut,
   flipped,
   freshDirectory,
   imageOf,

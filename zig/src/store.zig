@@ -228,16 +228,20 @@ fn removeFiles(on: disk.Disk, disk_id: disk_registry.Id, directory: disk.Directo
 
 /// What a directory's names say of it.
 const Contents = struct {
-    /// A manifest, its pointer, or what an interrupted creation leaves.
+    /// The pointer to a manifest, or what an interrupted creation leaves.
     store: bool = false,
     /// Files that Varve did not name.
     foreign: bool = false,
+    /// Files that only a store has.
+    remains: bool = false,
 
     /// Negative: errno or Code.
     fn read(self: *Contents, on: disk.Disk, directory: disk.DirectoryHandle) i32 {
         const result = on.vtable.directory_list(on.context, directory, self, visit);
         if (result < 0) return @intCast(result);
-        return if (self.foreign and !self.store) abi.Code.foreign.int() else 0;
+        if (self.store) return 0;
+        if (self.foreign) return abi.Code.foreign.int();
+        return if (self.remains) abi.Code.corruption.int() else 0;
     }
 
     fn visit(visitor: *anyopaque, name: []const u8, _: u64) i32 {
@@ -247,8 +251,9 @@ const Contents = struct {
             return 0;
         };
         switch (id.kind) {
-            .current, .manifest, .temporary => found.store = true,
-            else => {},
+            .current, .temporary => found.store = true,
+            .lock => {},
+            else => found.remains = true,
         }
         return 0;
     }

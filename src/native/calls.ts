@@ -1,0 +1,28 @@
+/** The library as TypeScript sees it: types derived from the generated table, and nothing else. */
+import type { SYMBOLS } from "./symbols.gen.ts";
+
+type Symbols = Omit<typeof SYMBOLS, "varve_store_wait_async">;
+type ParameterOf<Kind> = Kind extends "buffer" ? Uint8Array : number;
+type ParametersOf<Kinds extends readonly string[]> = {
+  -readonly [Index in keyof Kinds]: ParameterOf<Kinds[Index]>;
+};
+
+/** The library's functions as the generated table states them; every result is a number. */
+export type NativeCalls = {
+  readonly [Name in keyof Symbols]: (
+    ...parameters: ParametersOf<Symbols[Name]["parameters"]>
+  ) => number;
+};
+
+/** The library: its calls, and the one call that Deno may also make off its own thread. */
+export interface Native {
+  readonly call: NativeCalls;
+  /** `varve_store_wait` on another thread; absent where the runtime has no such calls (Bun). */
+  readonly waitAsync?: (
+    store: number,
+    seen: number,
+    timeoutMicroseconds: number,
+  ) => Promise<number>;
+  /** A view of native memory that this process never unmaps. */
+  readonly view: (address: number, bytes: number) => ArrayBuffer;
+}

@@ -1,0 +1,134 @@
+/** Short programs, and a crash behind every one of their disk operations, recovery's included. */
+import assert from "node:assert/strict";
+import { everyCrash, SimulatedDisk, type StoreOperation } from "../../testing.ts";
+import { test } from "../harness.ts";
+import { Driver } from "./driver.ts";
+import { isSame, show } from "./history.ts";
+import { crashes, seed, seeded } from "./support.ts";
+
+function write(
+  changes: Readonly<Record<string, number | undefined>>,
+  durability: "sync" | "buffered" = "sync",
+  awaited = true,
+): StoreOperation {
+  const list = Object.entries(changes).map(([name, bytes]) => {
+    const [family, key] = name.split("/");
+    return { family, key, bytes };
+  });
+  return { type: "write", changes: list, durability, awaited };
+}
+
+const reopen: StoreOperation = { type: "reopen" };
+const flush: StoreOperation = { type: "flush", awaited: true };
+
+const PROGRAMS: Readonly<Record<string, readonly StoreOperation[]>> = {
+  "one put": [write({ "default/a": 1 })],
+  "buffered puts and one sync": [
+    write({ "default/a": 1 }, "buffered"),
+    write({ "default/b": 700 }, "buffered"),
+    write({ "default/a": 5000 }, "buffered"),
+    { type: "sync", awaited: true },
+    write({ "default/a": undefined }, "buffered"),
+  ],
+  "families made, written in one batch, dropped and made again": [
+    { type: "createFamily", family: "left" },
+    { type: "createFamily", family: "right" },
+    write({ "default/a": 1, "left/a": 2, "right/a": 3 }),
+    write({ "default/a": 4, "left/a": 5, "right/a": undefined }, "buffered"),
+    { type: "dropFamily", family: "left" },
+    { type: "createFamily", family: "left" },
+    write({ "left/b": 6 }),
+  ],
+  "a flush, and writes behind it": [
+    write({ "default/a": 1 }),
+    { type: "createFamily", family: "left" },
+    write({ "left/a": 1, "default/b": 2 }, "buffered"),
+    flush,
+    write({ "left/a": undefined, "default/b": 3 }, "buffered"),
+    flush,
+    write({ "left/c": 9 }),
+  ],
+  "log segments that follow each other": [
+    write({ "default/a": 20_000 }),
+    write({ "default/b": 20_000 }, "buffered"),
+    write({ "default/c": 20_000 }, "buffered"),
+    write({ "default/d": 20_000 }),
+    write({ "default/a": 20_000 }, "buffered", false),
+    write({ "default/e": 50_000 }, "buffered", false),
+    write({ "default/b": 1 }),
+  ],
+  "closed and opened again": [
+    write({ "default/a": 1 }, "buffered"),
+    reopen,
+    write({ "default/b": 2 }, "buffered"),
+    flush,
+    reopen,
+    reopen,
+    write({ "default/a": undefined }),
+    write({ "default/c": 3 }, "buffered", false),
+    reopen,
+  ],
+};
+
+for (const [name, operations] of Object.entries(PROGRAMS)) {
+  test(`a crash behind every operation of: ${name} (VARVE_SEED=${seed})`, () =>
+    seeded(async () => {
+      const outcomes = Math.max(1, Math.ceil(crashes(400) / 60));
+      const { crashes: count } = await everyCrash<Driver>(
+        async (disk, note) => {
+          const driver = new Driver(disk);
+          note(driver);
+          await driver.open();
+          await driver.run(operations);
+        },
+        async (disk, [driver]) => {
+          if (driver === undefined) return;
+          await driver.open();
+          const found = driver.state();
+          driver.history.recovered(found);
+          disk.crash();
+          await driver.open();
+          const again = driver.state();
+          assert.ok(isSame(found, again), `${show(found)} became ${show(again)}`);
+        },
+        { seed, outcomes },
+      );
+      assert.ok(count > 20);
+    }));
+}
+
+test(`recovery can crash behind every one of its operations, twice (VARVE_SEED=${seed})`, () =>
+  seeded(async () => {
+    for (const first of crashPoints()) {
+      for (let second = 0; second < 8; second++) {
+        using disk = new SimulatedDisk({ seed: seed + first * 16 + second });
+        const driver = new Driver(disk);
+        disk.crashAfter(first);
+        await openAndRun(driver, PROGRAMS["a flush, and writes behind it"]);
+        for (const point of [second, 7 - second]) {
+          disk.crash();
+          disk.crashAfter(point);
+          await openAndRun(driver, []);
+        }
+        disk.crash();
+        await driver.open();
+        driver.history.recovered(driver.state());
+      }
+    }
+  }));
+
+/** Where the first crash comes: every operation in a long run, every third otherwise. */
+function crashPoints(): number[] {
+  const step = Math.max(1, Math.round(1200 / crashes(400)));
+  return Array.from({ length: Math.ceil(70 / step) }, (_, index) => index * step);
+}
+
+async function openAndRun(driver: Driver, operations: readonly StoreOperation[]): Promise<void> {
+  try {
+    await driver.open();
+  } catch (error) {
+    if ((error as { code?: string }).code !== "ERR_CLOSED") throw error;
+    return;
+  }
+  await driver.run(operations);
+}

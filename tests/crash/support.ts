@@ -1,0 +1,28 @@
+/** What the crash tests share: the seed, how many crashes, options that make a store turn its files over soon. */
+import process from "node:process";
+import type { OpenOptions } from "../../mod.ts";
+
+/** `VARVE_SEED` repeats a run. */
+export const seed = Number(process.env.VARVE_SEED ?? Math.floor(Math.random() * 2 ** 31));
+
+/** `VARVE_CRASHES` multiplies the work of every file: it is the number of crashes that each property gets. */
+export function crashes(usual: number): number {
+  const wanted = process.env.VARVE_CRASHES;
+  return wanted === undefined || wanted === "" ? usual : Number(wanted);
+}
+
+export const SMALL: OpenOptions = {
+  walSegmentSize: 64 * 1024,
+  writeBufferSize: 64 * 1024,
+  totalWriteBufferSize: 256 * 1024,
+};
+
+/** Runs a body and, if it fails, says how to repeat it. */
+export async function seeded(body: () => Promise<void>): Promise<void> {
+  try {
+    await body();
+  } catch (error) {
+    console.error(`repeat with VARVE_SEED=${seed}`);
+    throw error;
+  }
+}

@@ -90,7 +90,12 @@ export class BinaryReader {
   }
 
   text(): string {
-    return decodeUtf8(this.bytes());
+    const bytes = this.bytes();
+    try {
+      return decodeUtf8(bytes);
+    } catch {
+      throw this.damaged("a text is not UTF-8");
+    }
   }
 
   damaged(found: string): Error {

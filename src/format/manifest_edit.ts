@@ -4,6 +4,9 @@
  */
 import { BinaryReader, BinaryWriter } from "./binary.ts";
 
+/** No tree is deeper. */
+const LEVEL_MAX = 6;
+
 export interface FamilyRecord {
   readonly id: number;
   readonly name: string;
@@ -37,6 +40,8 @@ export interface ManifestEdit {
   flushed?: { family: number; sequence: number }[];
   addedLogs?: number[];
   removedLogs?: number[];
+  /** No segment with a higher number was ever in use. */
+  lastLog?: number;
   /** Where recovery found a segment's end: what lies behind it never comes back. */
   logEnds?: LogPosition[];
   /** No file has this number or a higher one. */
@@ -61,6 +66,7 @@ const Tag = {
   nextFamilyId: 10,
   lastSequence: 11,
   cleanClose: 12,
+  lastLog: 13,
 } as const;
 
 export function encodeEdit(edit: ManifestEdit): Uint8Array {
@@ -79,6 +85,7 @@ export function encodeEdit(edit: ManifestEdit): Uint8Array {
   for (const segment of edit.addedLogs ?? []) to.varint(Tag.addedLog).varint(segment);
   for (const segment of edit.removedLogs ?? []) to.varint(Tag.removedLog).varint(segment);
   for (const end of edit.logEnds ?? []) encodePosition(to.varint(Tag.logEnd), end);
+  encodeNumber(to, Tag.lastLog, edit.lastLog);
   encodeNumber(to, Tag.nextFileNumber, edit.nextFileNumber);
   encodeNumber(to, Tag.nextFamilyId, edit.nextFamilyId);
   encodeNumber(to, Tag.lastSequence, edit.lastSequence);
@@ -121,6 +128,9 @@ function decodeField(from: BinaryReader, edit: ManifestEdit): void {
     case Tag.logEnd:
       (edit.logEnds ??= []).push(decodePosition(from));
       return;
+    case Tag.lastLog:
+      edit.lastLog = from.varint();
+      return;
     case Tag.nextFileNumber:
       edit.nextFileNumber = from.varint();
       return;
@@ -157,10 +167,16 @@ function encodeTable(to: BinaryWriter, table: TableRecord): void {
     .bytes(table.smallestKey).bytes(table.largestKey);
 }
 
+function decodeLevel(from: BinaryReader): number {
+  const level = from.varint();
+  if (level > LEVEL_MAX) throw from.damaged(`a table is on level ${level}`);
+  return level;
+}
+
 function decodeTable(from: BinaryReader): TableRecord {
   return {
     family: from.varint(),
-    level: from.varint(),
+    level: decodeLevel(from),
     number: from.varint(),
     fileBytes: from.varint(),
     entryCount: from.varint(),

@@ -85,7 +85,7 @@ export function decodeManifest(file: Uint8Array, path: string): ManifestContent 
     chain = checksumOfRecord(record);
     offset += record.length;
   }
-  for (let later = offset + RECORD_ALIGNMENT; later < file.length; later += RECORD_ALIGNMENT) {
+  for (let later = offset; later < file.length; later += RECORD_ALIGNMENT) {
     if (recordAt(file, later) === undefined) continue;
     throw corruption(
       `Cannot read '${path}': the record at offset ${offset} is damaged, a later one is not`,
@@ -99,7 +99,7 @@ export function decodeManifest(file: Uint8Array, path: string): ManifestContent 
   return { header, records, end: offset, chain, torn };
 }
 
-const POINTER_PATTERN = /^MANIFEST-(\d{6,15}) ([0-9a-f]{8})\n$/;
+const POINTER_PATTERN = /^MANIFEST-(\d{6,16}) ([0-9a-f]{8})\n$/;
 
 /** The pointer file's text: the manifest's name, and a checksum over it. */
 export function encodePointer(manifest: number): Uint8Array {

@@ -9,7 +9,7 @@ import { corruption, VarveError } from "../base/errors.ts";
 import { wordsOf } from "../base/words.ts";
 import type { LogPosition } from "../format/manifest_edit.ts";
 import type { StoreId } from "../format/manifest_file.ts";
-import type { Files, OpenFile } from "../native/files.ts";
+import { type Files, required } from "../native/files.ts";
 import {
   BLOCK_BYTES,
   EntryType,
@@ -78,7 +78,10 @@ class Replay {
   *segment(number: number, writable: boolean): Task<void> {
     const name = { kind: FileKind.log, number };
     const path = this.files.path(name);
-    const file = yield* this.#open(name, writable);
+    const file = yield* required(
+      path,
+      this.files.open(name, writable ? 0 : FileFlag.readOnly),
+    );
     const bytes = yield* this.files.size(file);
     if (bytes > SEGMENT_BYTES_MAX) throw damage(path, bytes, "it is larger than any segment");
     const region = reserveRegion(Math.max(bytes, BLOCK_BYTES));
@@ -91,8 +94,14 @@ class Replay {
       const { storeId } = this.record;
       const foreign = header.storeId.low !== storeId.low || header.storeId.high !== storeId.high;
       if (header.number !== number || foreign) throw damage(path, 0, "it is another segment");
+      if (read < header.bytes) {
+        throw damage(path, read, `it is cut off at ${read} of ${header.bytes} bytes`);
+      }
       blocks = header.blocks;
       this.#claim(header.synced);
+      // An end that a recovery put on record is one up to which it had synced.
+      const end = this.record.logEnds.get(number);
+      if (end !== undefined) this.#claim({ segment: number, offset: end });
       const limit = Math.min(read, this.record.logEnds.get(number) ?? read);
       this.#frames(region, number, limit, path);
     } finally {
@@ -121,17 +130,6 @@ class Replay {
       segments: this.#segments,
       dropped: this.#dropped,
     };
-  }
-
-  *#open(name: { kind: number; number: number }, writable: boolean): Task<OpenFile> {
-    try {
-      return yield* this.files.open(name, writable ? 0 : FileFlag.readOnly);
-    } catch (error) {
-      if (error instanceof VarveError && error.errnoName === "ENOENT") {
-        throw damage(this.files.path(name), 0, "it is missing");
-      }
-      throw error;
-    }
   }
 
   /** Walks the frames of one segment while they follow each other, then looks for sound ones behind. */

@@ -35,6 +35,8 @@ export interface SegmentHeader {
   readonly checksum: number;
   readonly blocks: boolean;
   readonly number: number;
+  /** The file's size. */
+  readonly bytes: number;
   readonly storeId: StoreId;
   readonly synced: LogPosition;
 }
@@ -57,7 +59,9 @@ export function* createSegment(
   const header = reserveRegion(BLOCK_BYTES);
   try {
     yield* files.allocate(file, 0, bytes, blocks);
-    encodeHeader(header, number, blocks, storeId, synced);
+    // Its last block gives the file its size where the system reserves nothing.
+    if (!blocks) yield* files.write(file, header, bytes - BLOCK_BYTES, BLOCK_BYTES);
+    encodeHeader(header, number, bytes, blocks, storeId, synced);
     yield* files.write(file, header, 0, BLOCK_BYTES);
     yield* files.sync(file);
     yield* files.syncDirectory();
@@ -91,6 +95,7 @@ export function decodeSegmentHeader(region: Region): SegmentHeader | string {
     checksum,
     blocks: u32[LogSegmentHeader.blocks >> 2] === 1,
     number: f64[LogSegmentHeader.segment >> 3],
+    bytes: f64[LogSegmentHeader.bytes >> 3],
     storeId: {
       low: u32[LogSegmentHeader.storeIdLow >> 2],
       high: u32[LogSegmentHeader.storeIdHigh >> 2],
@@ -105,6 +110,7 @@ export function decodeSegmentHeader(region: Region): SegmentHeader | string {
 function encodeHeader(
   region: Region,
   number: number,
+  bytes: number,
   blocks: boolean,
   storeId: StoreId,
   synced: LogPosition,
@@ -119,6 +125,7 @@ function encodeHeader(
   u32[LogSegmentHeader.storeIdHigh >> 2] = storeId.high;
   f64[LogSegmentHeader.syncedSegment >> 3] = synced.segment;
   f64[LogSegmentHeader.syncedOffset >> 3] = synced.offset;
+  f64[LogSegmentHeader.bytes >> 3] = bytes;
   u32[LogSegmentHeader.checksum >> 2] = checksumOfHeader(u8);
 }
 

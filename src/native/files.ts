@@ -2,6 +2,7 @@
  * The files of one store's directory, as tasks over jobs. A file is named by kind and number; its handle is a
  * small integer that the library checks. Every failure is a `VarveError` that names the file.
  */
+import { corruption, VarveError } from "../base/errors.ts";
 import { type FailurePlace, nativeError } from "./failure.ts";
 import {
   DirectoryEntry,
@@ -183,6 +184,16 @@ export class Files {
     if (result >= 0) return result;
     const place: FailurePlace = { path: this.path(name), offset };
     throw nativeError(result, `Cannot ${verb} '${fileName(name)}'`, place);
+  }
+}
+
+/** A file that another one names is there, or the store is damaged. */
+export function* required<T>(path: string, task: Task<T>): Task<T> {
+  try {
+    return yield* task;
+  } catch (error) {
+    if (!(error instanceof VarveError) || error.errnoName !== "ENOENT") throw error;
+    throw corruption(`Cannot open '${path}': it is missing`, { path, offset: 0, cause: error });
   }
 }
 

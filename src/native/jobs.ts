@@ -39,7 +39,8 @@ export class Jobs {
   readonly #stepped: boolean;
   readonly #free: number[] = [];
   readonly #handlers: (JobDone | undefined)[] = new Array(JOB_COUNT).fill(undefined);
-  #freed: Signal | undefined;
+  /** Those who found no free record, in the order in which they came. */
+  readonly #waiting: Signal[] = [];
   #quiet: Signal | undefined;
   /** Moves on, without waiting, what would otherwise wait for a turn of the event loop. */
   #pump = (): void => {};
@@ -76,13 +77,15 @@ export class Jobs {
   /** Gives a record back; its results must have been read. */
   release(job: number): void {
     this.#free.push(indexOf(job));
-    this.#freed?.set();
-    this.#freed = undefined;
+    // Whoever is woken takes the record; the rest wait again, each for another release.
+    while (this.#free.length > 0 && this.#waiting.length > 0) this.#waiting.shift()!.set();
   }
 
-  /** Set when the next record is released. */
+  /** Set when a record is free and it is this caller's turn. */
   freed(): Signal {
-    return this.#freed ??= new Signal();
+    const turn = new Signal();
+    this.#waiting.push(turn);
+    return turn;
   }
 
   result(job: number): number {
@@ -131,8 +134,10 @@ export class Jobs {
       done(STORE_JOBS_OFFSET + index * JOB_BYTES);
     }
     if (this.#outstanding === 0) {
-      this.#quiet?.set();
+      // Whoever is woken may wait again, and not for the signal that woke it.
+      const quiet = this.#quiet;
       this.#quiet = undefined;
+      quiet?.set();
     }
     return found;
   }

@@ -46,6 +46,10 @@ export const SYMBOLS = {
     parameters: ["i32"],
     result: "i32",
   },
+  varve_disk_kill: {
+    parameters: ["i32"],
+    result: "i32",
+  },
   varve_disk_stop_after: {
     parameters: ["i32", "f64"],
     result: "i32",

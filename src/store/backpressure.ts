@@ -96,6 +96,8 @@ export class Backpressure implements CommitHost {
     let frozen: Family | undefined;
     for (const family of this.families.all()) {
       if (family.frozen.length > 0) frozen = family;
+      // An empty memtable takes its first index and gives nothing back.
+      if (family.active.entryCount === 0) continue;
       if (largest === undefined || family.active.bytes > largest.active.bytes) largest = family;
     }
     if (frozen === undefined && largest !== undefined) {

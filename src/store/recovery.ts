@@ -3,11 +3,12 @@
  * turned out to be is written with the first edit that follows.
  */
 import { Applier } from "../commit/apply.ts";
-import type { Files } from "../native/files.ts";
-import { FileKind, LogRun } from "../native/layout.gen.ts";
-import type { Region } from "../native/region.ts";
+import { type FileName, type Files, required } from "../native/files.ts";
+import { BLOCK_BYTES, FileFlag, FileKind, LogRun } from "../native/layout.gen.ts";
+import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
 import type { Task } from "../native/task.ts";
 import { type Replayed, replayLog } from "../log/replay.ts";
+import { SEGMENT_START } from "../log/segment.ts";
 import { Family } from "../tree/family.ts";
 import type { Manifest } from "../tree/manifest.ts";
 import { openTable } from "../tree/tables.ts";
@@ -28,6 +29,7 @@ export function* recover(
   settings: StoreSettings,
   context: Region,
 ): Task<Recovered> {
+  yield* requireKnownLogs(files, manifest);
   const families = yield* openFamilies(files, manifest, settings, context);
   const { state } = manifest;
   let lastSequence = state.lastSequence;
@@ -82,7 +84,10 @@ function* openFamilies(
   const families = new Families();
   for (const { id, name, tables } of manifest.state.families.values()) {
     const opened: Table[] = [];
-    for (const record of tables) opened.push(yield* openTable(files, record));
+    for (const record of tables) {
+      const path = files.path({ kind: FileKind.table, number: record.number });
+      opened.push(yield* required(path, openTable(files, record)));
+    }
     const tuning = settings.columnFamilies.get(name) ?? settings.familyDefaults;
     families.add(new Family(id, name, tuning, opened, context));
   }
@@ -104,5 +109,34 @@ function* removeOrphans(files: Files, manifest: Manifest): Task<void> {
       (kind === FileKind.manifest && number !== manifest.number) ||
       kind === FileKind.temporary;
     if (isOrphan) yield* files.unlink({ kind, number });
+  }
+}
+
+/**
+ * A frame is written only into a segment that is on record. One in a segment that the manifest never heard of says that
+ * the manifest has lost an edit.
+ */
+function* requireKnownLogs(files: Files, manifest: Manifest): Task<void> {
+  for (const { kind, number } of yield* files.list()) {
+    if (kind !== FileKind.log || number <= manifest.state.lastLog) continue;
+    if (!(yield* holdsFrames(files, { kind, number }))) continue;
+    const path = files.path({ kind, number });
+    throw corruption(`Cannot open '${path}': it is in use, and the manifest does not name it`, {
+      path,
+      offset: 0,
+    });
+  }
+}
+
+/** Whether anything but a header is at a segment's start. */
+function* holdsFrames(files: Files, name: FileName): Task<boolean> {
+  const file = yield* files.open(name, FileFlag.readOnly);
+  const region = reserveRegion(BLOCK_BYTES);
+  try {
+    const read = yield* files.read(file, region, SEGMENT_START, BLOCK_BYTES);
+    return region.u8.subarray(0, read).some((byte) => byte !== 0);
+  } finally {
+    releaseRegion(region.id);
+    yield* files.close(file);
   }
 }

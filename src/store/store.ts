@@ -4,6 +4,7 @@
  */
 import { VarveError } from "../base/errors.ts";
 import { Pipeline } from "../commit/pipeline.ts";
+import type { LogPosition } from "../format/manifest_edit.ts";
 import { Visibility } from "../commit/visibility.ts";
 import { Health } from "../log/health.ts";
 import { Log } from "../log/log.ts";
@@ -304,8 +305,16 @@ export class Store {
     if (wasClean && !this.manifest.isChanged) return;
     yield* this.manifest.append(() => ({
       lastSequence: this.visibility.lastGiven,
-      cleanClose: this.log.position,
+      cleanClose: this.#logEnd(),
     }));
+  }
+
+  /** Where the log ends, if its last segment is still needed. */
+  #logEnd(): LogPosition {
+    const { position } = this.log;
+    return this.manifest.state.logs.includes(position.segment)
+      ? position
+      : { segment: 0, offset: 0 };
   }
 
   *#release(): Task<void> {

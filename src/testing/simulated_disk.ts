@@ -112,6 +112,15 @@ export class SimulatedDisk {
   }
 
   /**
+   * The process dies and the machine goes on: every store on the disk ends as by `crash()`, but what it wrote is still there to be
+   * read. It is no more durable than before: a later `crash()` may take it.
+   */
+  kill(): void {
+    this.#call("kill", native().call.varve_disk_kill(this.#id));
+    abandonStores(this.#id);
+  }
+
+  /**
    * The power fails as soon as `count` further operations are done, and stays off until `crash()`: all calls that need the disk
    * fail with `ERR_CLOSED`. Zero: now.
    */

@@ -15,7 +15,7 @@ import {
   type StoreId,
 } from "../format/manifest_file.ts";
 import type { Health } from "../log/health.ts";
-import type { FileName, Files, OpenFile } from "../native/files.ts";
+import { type FileName, type Files, type OpenFile, required } from "../native/files.ts";
 import { FileFlag, FileKind } from "../native/layout.gen.ts";
 import { releaseRegion, reserveRegion } from "../native/region.ts";
 import type { Task } from "../native/task.ts";
@@ -87,7 +87,7 @@ export class Manifest {
     const number = decodePointer(pointer, files.path(CURRENT));
     const name: FileName = { kind: FileKind.manifest, number };
     const path = files.path(name);
-    const bytes = yield* readWhole(files, name, MANIFEST_BYTES_MAX);
+    const bytes = yield* required(path, readWhole(files, name, MANIFEST_BYTES_MAX));
     const content = decodeManifest(bytes, path);
     if (content.header.number !== number) {
       throw corruption(`Cannot read '${path}': it is manifest ${content.header.number}`, {

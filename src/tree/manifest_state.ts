@@ -21,6 +21,8 @@ export class ManifestState {
   readonly families = new Map<number, FamilyState>();
   /** Live log segments, ascending. */
   logs: number[] = [];
+  /** No segment with a higher number was ever in use. */
+  lastLog = 0;
   /** Ends that a recovery found. */
   readonly logEnds = new Map<number, number>();
   nextFileNumber = 1;
@@ -38,11 +40,13 @@ export class ManifestState {
       return found;
     };
     for (const { id, name } of edit.createdFamilies ?? []) {
-      if (this.families.has(id)) throw impossible(`creates column family ${id} again`);
+      const isKnown = [...this.families.values()].some((known) => known.name === name);
+      if (isKnown || this.families.has(id)) throw impossible(`creates column family ${id} again`);
       this.families.set(id, { id, name, flushedSequence: 0, tables: [] });
     }
     for (const id of edit.droppedFamilies ?? []) {
       family(id);
+      if (id === 0) throw impossible("drops the default column family");
       this.families.delete(id);
     }
     for (const { family: id, number } of edit.removedTables ?? []) {
@@ -63,6 +67,10 @@ export class ManifestState {
     this.nextFamilyId = Math.max(this.nextFamilyId, edit.nextFamilyId ?? 0);
     this.lastSequence = Math.max(this.lastSequence, edit.lastSequence ?? 0);
     this.cleanClose = edit.cleanClose;
+    const end = this.cleanClose?.segment ?? 0;
+    if (end !== 0 && !this.logs.includes(end)) {
+      throw impossible(`says that the log ends in segment ${end}, which is gone`);
+    }
   }
 
   /** One edit that makes this state from nothing: the first record of a new manifest. */
@@ -75,6 +83,7 @@ export class ManifestState {
       flushed: families.filter(({ flushedSequence }) => flushedSequence > 0)
         .map(({ id, flushedSequence }) => ({ family: id, sequence: flushedSequence })),
       addedLogs: this.logs,
+      lastLog: this.lastLog,
       logEnds: [...this.logEnds].map(([segment, offset]) => ({ segment, offset })),
       nextFileNumber: this.nextFileNumber,
       nextFamilyId: this.nextFamilyId,
@@ -85,6 +94,7 @@ export class ManifestState {
 
   #applyLogs(edit: ManifestEdit): void {
     for (const { segment, offset } of edit.logEnds ?? []) this.logEnds.set(segment, offset);
+    this.lastLog = Math.max(this.lastLog, edit.lastLog ?? 0, ...edit.addedLogs ?? []);
     const removed = new Set(edit.removedLogs);
     for (const segment of removed) this.logEnds.delete(segment);
     this.logs = [...this.logs, ...edit.addedLogs ?? []]

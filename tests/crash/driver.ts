@@ -102,16 +102,12 @@ export class Driver {
         break;
       }
       case "reopen": {
-        const { last } = history;
-        this.#db = undefined;
+        await this.close();
         try {
-          await db.close();
-          history.promiseUpTo(last);
           await this.open();
         } catch (error) {
           expected(error);
         }
-        await this.settle();
       }
     }
   }
@@ -119,6 +115,24 @@ export class Driver {
   async #issue(promise: Promise<void>, awaited: boolean): Promise<void> {
     this.#pending.push(promise);
     if (awaited) await this.settle();
+  }
+
+  get isOpen(): boolean {
+    return this.#db !== undefined;
+  }
+
+  /** Closes the store; if that succeeds, everything acknowledged is promised. */
+  async close(): Promise<void> {
+    const { last } = this.history;
+    const { db } = this;
+    this.#db = undefined;
+    try {
+      await db.close();
+      this.history.promiseUpTo(last);
+    } catch (error) {
+      expected(error);
+    }
+    await this.settle();
   }
 
   /** Everything that readers see. */

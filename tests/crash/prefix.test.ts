@@ -14,6 +14,8 @@ interface Round {
   readonly crashAfter: number;
   /** The same for one recovery after the other. */
   readonly recoveries: readonly number[];
+  /** Whether the process dies instead, and the power fails only then, or not at all. */
+  readonly killed: boolean;
 }
 
 const rounds = fc.array(
@@ -21,6 +23,7 @@ const rounds = fc.array(
     operations: storeOperations(fc),
     crashAfter: fc.oneof(fc.nat(40), fc.nat(250)),
     recoveries: fc.array(fc.nat(14), { maxLength: 2 }),
+    killed: fc.boolean(),
   }),
   { minLength: 1, maxLength: 3 },
 );
@@ -28,10 +31,11 @@ const rounds = fc.array(
 async function survives(diskSeed: number, story: readonly Round[]): Promise<void> {
   using disk = new SimulatedDisk({ seed: diskSeed });
   const driver = new Driver(disk);
-  for (const { operations, crashAfter, recoveries } of story) {
+  for (const { operations, crashAfter, recoveries, killed } of story) {
     disk.crashAfter(crashAfter);
     if (await opened(driver)) await driver.run(operations);
-    disk.crash();
+    if (killed) disk.kill();
+    else disk.crash();
     for (const operation of recoveries) {
       disk.crashAfter(operation);
       await opened(driver);

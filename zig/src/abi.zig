@@ -285,6 +285,8 @@ pub const LogSegmentHeader = extern struct {
     /// How far the log was synced when this segment was begun.
     synced_segment: f64,
     synced_offset: f64,
+    /// The file's size, on stable storage before the segment's name is: a shorter file was cut.
+    bytes: f64,
 };
 
 /// Stands before the entries of one group. The checksum covers header (behind it) and payload.

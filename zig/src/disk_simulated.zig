@@ -53,6 +53,7 @@ pub const Simulated = struct {
     /// Content of the last file that was destroyed.
     recycled: std.ArrayList(u8) = .empty,
     /// One for the order of jobs, one for crashes: where a crash comes changes nothing before it.
+    seed: u64,
     schedule: std.Random.DefaultPrng,
     random: std.Random.DefaultPrng,
 
@@ -208,6 +209,7 @@ pub fn create(seed: u64) error{OutOfMemory}!disk.Disk {
     errdefer gpa.destroy(self);
     self.* = .{
         .root = undefined,
+        .seed = seed,
         .faults = .{ .random = .init(seed ^ 0xfa17) },
         .schedule = .init(seed),
         .random = .init(seed ^ 0xc4a5),
@@ -244,6 +246,8 @@ pub fn draw(self: *Simulated, below: u32) u32 {
 pub fn crash(self: *Simulated) error{OutOfMemory}!void {
     self.mutex.lock();
     defer self.mutex.unlock();
+    // Drawn anew for each crash, so that one point behind the other does not mean the same outcome at each.
+    self.random = .init(self.seed ^ 0xc4a5 ^ ((self.log.count + 1) *% 0x9e3779b97f4a7c15));
     const mood = self.drawMood();
     for (self.inodes.items) |inode| try inode.crash(&mood);
     for (self.directories.items) |directory| try directory.crash(&mood);
@@ -251,7 +255,22 @@ pub fn crash(self: *Simulated) error{OutOfMemory}!void {
     self.off = false;
     self.off_after = never;
     self.sweep();
-    self.log.addCrash();
+    self.log.addEvent("crash");
+}
+
+/// The process dies and the machine goes on: handles are dead and locks released, but what was written is still
+/// there to be read, and still not synced.
+pub fn kill(self: *Simulated) void {
+    self.mutex.lock();
+    defer self.mutex.unlock();
+    for (self.directories.items) |directory| {
+        directory.readers = 0;
+        directory.writer = false;
+    }
+    self.epoch += 1;
+    self.off = false;
+    self.off_after = never;
+    self.log.addEvent("kill");
 }
 
 /// The power is to fail behind so many further operations; zero: now.

@@ -116,6 +116,14 @@ pub export fn varve_disk_crash(disk: i32) i32 {
     return 0;
 }
 
+/// The process dies, the machine goes on: nothing that was written is lost, nor synced.
+pub export fn varve_disk_kill(disk: i32) i32 {
+    const simulated = acquireSimulated(disk) orelse return closed;
+    defer disk_registry.release(disk);
+    disk_simulated.kill(simulated);
+    return 0;
+}
+
 /// The power is to fail behind so many further operations; zero: now.
 pub export fn varve_disk_stop_after(disk: i32, operations: f64) i32 {
     const simulated = acquireSimulated(disk) orelse return closed;

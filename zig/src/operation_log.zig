@@ -44,8 +44,8 @@ pub const OperationLog = struct {
         self.print("\n", .{});
     }
 
-    pub fn addCrash(self: *OperationLog) void {
-        self.print("-- crash\n", .{});
+    pub fn addEvent(self: *OperationLog, event: []const u8) void {
+        self.print("-- {s}\n", .{event});
     }
 
     pub fn copy(self: *const OperationLog, offset: u64, out: []u8) u32 {

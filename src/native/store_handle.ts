@@ -67,7 +67,7 @@ function openError(result: number, verb: string, path: string): VarveError {
   }
   if (result === Code.corruption) {
     const pointer = `${path}/CURRENT`;
-    const message = `Cannot ${verb} '${path}': its pointer file '${pointer}' is missing`;
+    const message = `Cannot ${verb} '${path}': its pointer file '${pointer}' is missing or cut off`;
     return new VarveError("ERR_CORRUPTION", message, { path: pointer });
   }
   const error = nativeError(result, `Cannot ${verb} '${path}'`, { path });

@@ -226,6 +226,9 @@ fn removeFiles(on: disk.Disk, disk_id: disk_registry.Id, directory: disk.Directo
     return @intCast(v.directory_sync(on.context, directory));
 }
 
+/// `MANIFEST-000001 01234567` and a line end: see src/format/manifest_file.ts.
+const pointer_bytes_min = 25;
+
 /// What a directory's names say of it.
 const Contents = struct {
     /// The pointer to a manifest, or what an interrupted creation leaves.
@@ -244,14 +247,20 @@ const Contents = struct {
         return if (self.remains) abi.Code.corruption.int() else 0;
     }
 
-    fn visit(visitor: *anyopaque, name: []const u8, _: u64) i32 {
+    fn visit(visitor: *anyopaque, name: []const u8, bytes: u64) i32 {
         const found: *Contents = @ptrCast(@alignCast(visitor));
         const id = file_name.parse(name) orelse {
             found.foreign = true;
             return 0;
         };
         switch (id.kind) {
-            .current, .temporary => found.store = true,
+            // Other stores have a CURRENT too; it carries no checksum and is shorter.
+            .current => if (bytes >= pointer_bytes_min) {
+                found.store = true;
+            } else {
+                found.remains = true;
+            },
+            .temporary => found.store = true,
             .lock => {},
             else => found.remains = true,
         }

@@ -5,7 +5,7 @@
  * to have been synced (by the manifest's clean close, by a segment's header, by any sound frame behind that place)
  * must lie before it: otherwise bytes were lost that a caller was promised, and that is `ERR_CORRUPTION`.
  */
-import { corruption, VarveError } from "../base/errors.ts";
+import { corruption, type VarveError } from "../base/errors.ts";
 import { wordsOf } from "../base/words.ts";
 import type { LogPosition } from "../format/manifest_edit.ts";
 import type { StoreId } from "../format/manifest_file.ts";
@@ -104,11 +104,26 @@ class Replay {
       if (end !== undefined) this.#claim({ segment: number, offset: end });
       const limit = Math.min(read, this.record.logEnds.get(number) ?? read);
       this.#frames(region, number, limit, path);
+      if (writable) yield* this.#writeBack(file, region);
     } finally {
       releaseRegion(region.id);
     }
     const segment: Segment = { number, file, blocks, bytes, unsynced: false };
     (this.#ended && number > this.#position.segment ? this.#dropped : this.#segments).push(segment);
+  }
+
+  /**
+   * Writes again what is not known to be synced. A sync that failed before the process ended leaves bytes that can be read
+   * and that no later sync writes; written once more, they are on stable storage when recovery has synced the segment.
+   */
+  *#writeBack(file: OpenFile, region: Region): Task<void> {
+    const { number } = file;
+    if (this.record.cleanClose !== undefined || this.#position.segment !== number) return;
+    if (this.#synced.segment > number) return;
+    const synced = this.#synced.segment === number ? this.#synced.offset : 0;
+    const start = Math.max(SEGMENT_START, Math.floor(synced / BLOCK_BYTES) * BLOCK_BYTES);
+    const bytes = this.#position.offset - start;
+    if (bytes > 0) yield* this.files.write(file, region, start, bytes, start);
   }
 
   finish(): Replayed {

@@ -67,8 +67,15 @@ export class Files {
     return read;
   }
 
-  *write(file: OpenFile, from: Region, offset: number, bytes: number): Task<void> {
-    const job = yield* this.#transfer(Opcode.fileWrite, file, from, 0, offset, bytes);
+  /** Writes the region's bytes from `fromOffset` on. */
+  *write(
+    file: OpenFile,
+    from: Region,
+    offset: number,
+    bytes: number,
+    fromOffset = 0,
+  ): Task<void> {
+    const job = yield* this.#transfer(Opcode.fileWrite, file, from, fromOffset, offset, bytes);
     yield job;
     this.#finish(job, "write", file, offset);
   }

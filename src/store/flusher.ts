@@ -150,7 +150,9 @@ export class Flusher {
         };
       });
     } catch (error) {
-      yield* this.#discard(table);
+      // An edit that failed on its way to the disk may still be found there, and then the table must be, too.
+      if (this.manifest.health.failure === undefined) yield* this.#discard(table);
+      else releaseTable(table);
       throw error;
     }
     if (!installed) {

@@ -13,7 +13,7 @@ import { Family } from "../tree/family.ts";
 import type { Manifest } from "../tree/manifest.ts";
 import { openTable } from "../tree/tables.ts";
 import type { Table } from "../tree/version.ts";
-import { corruption } from "../base/errors.ts";
+import { corruption, VarveError } from "../base/errors.ts";
 import { Families } from "./families.ts";
 import type { StoreSettings } from "./settings.ts";
 
@@ -65,6 +65,9 @@ export function* recover(
 export function* settle(files: Files, manifest: Manifest, log: Replayed): Task<void> {
   if (manifest.state.cleanClose === undefined) {
     for (const { file } of log.segments) yield* files.sync(file);
+    // The process may have died between a rename, or an edit, and its sync.
+    yield* files.syncDirectory();
+    yield* manifest.settle();
   }
   const { segment, offset } = log.position;
   manifest.amendFirstEdit({
@@ -108,7 +111,16 @@ function* removeOrphans(files: Files, manifest: Manifest): Task<void> {
       (kind === FileKind.log && !logs.has(number)) ||
       (kind === FileKind.manifest && number !== manifest.number) ||
       kind === FileKind.temporary;
-    if (isOrphan) yield* files.unlink({ kind, number });
+    if (isOrphan) yield* discard(files, { kind, number });
+  }
+}
+
+/** A file that cannot be removed costs its space, and nothing else. */
+function* discard(files: Files, name: FileName): Task<void> {
+  try {
+    yield* files.unlink(name);
+  } catch (error) {
+    if (!(error instanceof VarveError)) throw error;
   }
 }
 

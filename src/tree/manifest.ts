@@ -46,6 +46,8 @@ export class Manifest {
   readonly #lock = new TaskLock();
   #amendment: ManifestEdit = {};
   #changed = false;
+  /** What was read, until it has been written again: a sync that failed before may have lost some of it. */
+  #unsettled: Uint8Array | undefined;
 
   private constructor(
     readonly state: ManifestState,
@@ -104,7 +106,14 @@ export class Manifest {
     // Behind a torn append nothing is appended: the next edit begins a new manifest.
     const base = torn ? 0 : content.records[0].payload.length;
     const position = { file, end, chain, reserved: torn ? 0 : end, base };
-    return new Manifest(state, content.header.storeId, files, health, position);
+    const manifest = new Manifest(state, content.header.storeId, files, health, position);
+    if (writable) manifest.#unsettled = bytes.subarray(0, end);
+    return manifest;
+  }
+
+  /** What was read is on stable storage from now on, whatever became of the sync of whoever wrote it. */
+  settle(): Task<void> {
+    return this.#lock.run(() => this.#settle());
   }
 
   /**
@@ -138,10 +147,18 @@ export class Manifest {
     return this.state.nextFileNumber++;
   }
 
+  *#settle(): Task<void> {
+    const { file } = this.position;
+    if (this.#unsettled === undefined) return;
+    yield* this.health.guard(writeAndSync(this.files, file, this.#unsettled, 0));
+    this.#unsettled = undefined;
+  }
+
   *#append(make: () => ManifestEdit | undefined): Task<void> {
     this.health.requireSound("change the manifest");
     const edit = make();
     if (edit === undefined) return;
+    yield* this.#settle();
     const at = this.position;
     const torn = at.reserved === 0;
     if (torn || (at.end > ROLLOVER_BYTES && at.end > ROLLOVER_FACTOR * at.base)) {

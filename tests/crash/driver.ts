@@ -23,11 +23,23 @@ export class Driver {
 
   async open(): Promise<void> {
     this.#db = await Varve.open(PATH, { ...SMALL, disk: this.disk });
+    this.#takeFamilies();
+  }
+
+  /** Opens the store after its end, and checks what is there. */
+  async recover(): Promise<State> {
+    await this.open();
+    const found = this.state();
+    this.history.recovered(found);
+    this.#takeFamilies();
+    return found;
+  }
+
+  #takeFamilies(): void {
     this.#families.clear();
     for (const name of this.db.columnFamilies()) {
       const index = this.history.alive(name);
-      if (index === undefined) continue;
-      this.#families.set(index, await this.db.columnFamily(name, TEXT));
+      if (index !== undefined) this.#families.set(index, this.db.columnFamilySync(name, TEXT));
     }
   }
 
@@ -104,7 +116,8 @@ export class Driver {
       case "reopen": {
         await this.close();
         try {
-          await this.open();
+          // Whatever was in doubt is decided now.
+          await this.recover();
         } catch (error) {
           expected(error);
         }

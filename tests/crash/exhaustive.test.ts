@@ -57,6 +57,18 @@ const PROGRAMS: Readonly<Record<string, readonly StoreOperation[]>> = {
     write({ "default/e": 50_000 }, "buffered", false),
     write({ "default/b": 1 }),
   ],
+  "log segments that flushes let go": [
+    write({ "default/a": 30_000 }),
+    write({ "default/b": 30_000 }),
+    flush,
+    write({ "default/c": 30_000 }, "buffered", false),
+    write({ "default/d": 30_000 }),
+    flush,
+    reopen,
+    write({ "default/e": 30_000 }),
+    write({ "default/a": 30_000 }, "buffered"),
+    write({ "default/b": 30_000 }),
+  ],
   "closed and opened again": [
     write({ "default/a": 1 }, "buffered"),
     reopen,
@@ -73,7 +85,7 @@ const PROGRAMS: Readonly<Record<string, readonly StoreOperation[]>> = {
 for (const [name, operations] of Object.entries(PROGRAMS)) {
   test(`a crash behind every operation of: ${name} (VARVE_SEED=${seed})`, () =>
     seeded(async () => {
-      const outcomes = Math.max(1, Math.ceil(crashes(400) / 60));
+      const outcomes = Math.max(1, Math.ceil(crashes(250) / 60));
       const { crashes: count } = await everyCrash<Driver>(
         async (disk, note) => {
           const driver = new Driver(disk);
@@ -83,9 +95,7 @@ for (const [name, operations] of Object.entries(PROGRAMS)) {
         },
         async (disk, [driver]) => {
           if (driver === undefined) return;
-          await driver.open();
-          const found = driver.state();
-          driver.history.recovered(found);
+          const found = await driver.recover();
           disk.crash();
           await driver.open();
           const again = driver.state();
@@ -111,8 +121,7 @@ test(`recovery can crash behind every one of its operations, twice (VARVE_SEED=$
           await openAndRun(driver, []);
         }
         disk.crash();
-        await driver.open();
-        driver.history.recovered(driver.state());
+        await driver.recover();
       }
     }
   }));

@@ -65,19 +65,14 @@ async function withstands(diskSeed: number, told: Story): Promise<void> {
   }
   if (told.end === "crash") disk.crash();
   else disk.kill();
-  await recovers(driver);
+  await driver.recover();
   if (told.crashAfterwards) {
     disk.crash();
-    await recovers(driver);
+    await driver.recover();
   }
   await driver.run(told.later);
   disk.crash();
-  await recovers(driver);
-}
-
-async function recovers(driver: Driver): Promise<void> {
-  await driver.open();
-  driver.history.recovered(driver.state());
+  await driver.recover();
 }
 
 test(`an operation took effect or threw, whatever fails (VARVE_SEED=${seed})`, () =>

@@ -37,6 +37,8 @@ export interface CommitHost {
   memoryObstacle(): Signal | undefined;
   /** A segment for a frame of this size is being made; set when that ended. May throw what prevents it. */
   segmentObstacle(payloadBytes: number, durable: boolean): Signal;
+  /** Full segments are being synced, more than one frame's write can; set when that ended. */
+  syncObstacle(): Signal;
 }
 
 export interface CommitCounters {
@@ -235,7 +237,9 @@ export class Pipeline {
     this.health.requireSound("write");
     const memory = group.entryCount === 0 ? undefined : this.host.memoryObstacle();
     if (memory !== undefined) return memory;
-    if (!this.#needsFrame(group) || this.log.makeRoom(group.payloadBytes)) return undefined;
+    if (!this.#needsFrame(group)) return undefined;
+    if (group.durable && !this.log.hasRoomForSyncs) return this.host.syncObstacle();
+    if (this.log.makeRoom(group.payloadBytes)) return undefined;
     return this.host.segmentObstacle(group.payloadBytes, group.durable);
   }
 

@@ -91,9 +91,10 @@ export class Log {
     return this.#current?.number ?? 0;
   }
 
-  /** Older segments with unsynced bytes: one job can sync so many before its own frame. */
+  /** Whether one job can sync, before its own frame, all older segments that need it. */
   get hasRoomForSyncs(): boolean {
-    return this.segments.filter((one) => one.unsynced).length <= LOG_SYNC_FILES_MAX;
+    return this.segments.length <= LOG_SYNC_FILES_MAX ||
+      this.segments.filter(({ unsynced }) => unsynced).length <= LOG_SYNC_FILES_MAX;
   }
 
   /** Whether everything that was written is on stable storage. */
@@ -192,8 +193,19 @@ export class Log {
     this.#offset = Math.ceil(this.#offset / BLOCK_BYTES) * BLOCK_BYTES;
   }
 
-  /** Syncs an older segment in the background, so that later syncs have less to do. */
-  *syncOlder(segment: Segment): Task<void> {
+  /** Syncs the segments that are full. */
+  *syncOlder(): Task<void> {
+    for (const segment of [...this.segments]) {
+      if (segment !== this.#current) yield* this.#sync(segment);
+    }
+  }
+
+  /** Syncs every segment, file by file: a sync by way of a frame would need room. REQUIRES: no frame is under way. */
+  *syncAll(): Task<void> {
+    for (const segment of [...this.segments]) yield* this.#sync(segment);
+  }
+
+  *#sync(segment: Segment): Task<void> {
     if (!segment.unsynced) return;
     yield* this.files.sync(segment.file);
     segment.unsynced = false;

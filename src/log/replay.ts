@@ -9,7 +9,7 @@ import { corruption, type VarveError } from "../base/errors.ts";
 import { wordsOf } from "../base/words.ts";
 import type { LogPosition } from "../format/manifest_edit.ts";
 import type { StoreId } from "../format/manifest_file.ts";
-import { type Files, required } from "../native/files.ts";
+import { type Files, type OpenFile, required } from "../native/files.ts";
 import {
   BLOCK_BYTES,
   EntryType,

@@ -31,6 +31,7 @@ export class Backpressure implements CommitHost {
   readonly stalls: StallCounters = { count: 0, milliseconds: 0, reason: "" };
   #segment: Signal | undefined;
   #segmentFailure: unknown;
+  #syncing: Signal | undefined;
   /** Committed bytes at which the next look is due. */
   #lookAgainAt = 0;
   /** Set after construction: flusher and pipeline need this host first. */
@@ -76,6 +77,10 @@ export class Backpressure implements CommitHost {
     this.#segmentFailure = undefined;
     if (failure !== undefined) throw failure;
     return this.#stalled(this.#makeSegment(payloadBytes, durable), "a log segment");
+  }
+
+  syncObstacle(): Signal {
+    return this.#stalled(this.#syncOlder(), "syncs of full log segments");
   }
 
   /** Begins what will be needed soon: the next segment, and flushes. */
@@ -140,15 +145,19 @@ export class Backpressure implements CommitHost {
     return made;
   }
 
-  /** Full segments are synced in the background, so that a later sync has less to do. A failure is final. */
-  #syncOlder(): void {
-    for (const segment of this.log.segments.slice(0, -1)) {
-      if (!segment.unsynced) continue;
-      const task = this.pipeline.health.guard(this.log.syncOlder(segment));
-      startTask(this.log.jobs, task, (error) => {
-        if (!(error instanceof VarveError)) rethrow(error);
-      });
-    }
+  /**
+   * Syncs full segments in the background, so that a later sync has less to do. A failure is final. The signal is set when
+   * the round has ended.
+   */
+  #syncOlder(): Signal {
+    if (this.#syncing !== undefined) return this.#syncing;
+    const syncing = this.#syncing = new Signal();
+    startTask(this.log.jobs, this.pipeline.health.guard(this.log.syncOlder()), (error) => {
+      this.#syncing = undefined;
+      syncing.set();
+      if (!(error instanceof VarveError)) rethrow(error); // those have poisoned the store
+    });
+    return syncing;
   }
 
   #stalled(signal: Signal, reason: string): Signal {

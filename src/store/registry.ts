@@ -2,7 +2,6 @@
  * The stores that this Worker has open, by native handle. A second open of the same directory, however it is spelled, attaches to
  * the running store; the last close closes it.
  */
-import { assert } from "../base/assert.ts";
 import { VarveError } from "../base/errors.ts";
 import type { StoreId } from "../format/manifest_file.ts";
 import { Signal } from "../native/signal.ts";
@@ -90,11 +89,11 @@ function abandon(entry: Entry): void {
   health.poison(new VarveError("ERR_CLOSED", crashed, { path }));
   if (entry.store !== undefined) entry.store.endHandles();
   // Every job fails now, and with it what waits for it: an open or a close that was under way, too.
-  jobs.drive(() => jobs.outstanding === 0);
   if (entry.store === undefined || entry.closing) {
-    assert(!entries.has(handle), "an open or a close on a crashed disk has ended");
+    jobs.drive(() => !entries.has(handle));
     return;
   }
+  jobs.drive(() => jobs.outstanding === 0);
   entry.closing = true;
   try {
     runTaskSync(jobs, closing(entry, entry.store));

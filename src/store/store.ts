@@ -14,7 +14,7 @@ import { Jobs } from "../native/jobs.ts";
 import { CONTEXT_BYTES, FileKind } from "../native/layout.gen.ts";
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
 import { closeDirectory } from "../native/store_handle.ts";
-import { startTask, type Task } from "../native/task.ts";
+import type { Task } from "../native/task.ts";
 import { TaskLock } from "../native/task_lock.ts";
 import { claimCache, unclaimCache } from "../read/cache_budget.ts";
 import { Family, type FamilyTuning } from "../tree/family.ts";
@@ -249,13 +249,6 @@ export class Store {
     for (const { file } of [...found.segments, ...found.dropped]) yield* this.files.close(file);
   }
 
-  /** Starts something that nobody awaits; its failure is an event. */
-  background(task: Task<void>): void {
-    startTask(this.jobs, this.events.reporting(task), (error) => {
-      if (error !== undefined) throw error;
-    });
-  }
-
   /**
    * Ends the store: pending writes end, volatile ones are flushed, the log is synced if it owes a sync, and the clean close
    * goes on record. Nothing else is owed.
@@ -286,11 +279,8 @@ export class Store {
     }
   }
 
-  /** File by file: a sync by way of a frame would need room, and the disk may be full. */
   *#settleDebts(): Task<void> {
-    for (const segment of [...this.log.segments]) {
-      yield* this.health.guard(this.log.syncOlder(segment));
-    }
+    yield* this.health.guard(this.log.syncAll());
     const unflushed = this.#volatileFamilies();
     for (const family of unflushed) if (family.active.entryCount > 0) family.rotate();
     yield* this.flusher.flushAll(unflushed);

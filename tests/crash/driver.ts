@@ -88,7 +88,9 @@ export class Driver {
         break;
       }
       case "createFamily": {
-        if (history.alive(operation.family) !== undefined || history.inDoubt(operation.family)) break;
+        if (history.alive(operation.family) !== undefined || history.inDoubt(operation.family)) {
+          break;
+        }
         const life = history.create(operation.family);
         try {
           const family = await db.columnFamily(operation.family, TEXT);

@@ -53,14 +53,19 @@ async function withstands(diskSeed: number, told: Story): Promise<void> {
   const driver = new Driver(disk);
   await driver.open();
   await driver.run(told.before);
-  for (const { kind, errno, skip, count } of told.faults) disk.failNext(kind, errno, { skip, count });
+  for (const { kind, errno, skip, count } of told.faults) {
+    disk.failNext(kind, errno, { skip, count });
+  }
   if (told.room !== undefined) disk.capacity = told.room;
   await driver.run(told.operations);
   disk.clearFaults();
   if (driver.isOpen) {
     const seen = driver.state();
     const expected = driver.history.visible();
-    assert.ok(isSame(seen, expected), `readers see ${show(seen)}, acknowledged was ${show(expected)}`);
+    assert.ok(
+      isSame(seen, expected),
+      `readers see ${show(seen)}, acknowledged was ${show(expected)}`,
+    );
     if (told.end === "close") await driver.close();
   }
   if (told.end === "crash") disk.crash();

@@ -91,7 +91,10 @@ export class History {
   visible(): State {
     const tables = this.#copyBase();
     for (const write of this.#writes) if (write.outcome === "acknowledged") apply(tables, write);
-    return this.#named(tables, (family) => family.created === "acknowledged" && family.dropped !== "acknowledged");
+    return this.#named(
+      tables,
+      (family) => family.created === "acknowledged" && family.dropped !== "acknowledged",
+    );
   }
 
   /**
@@ -99,15 +102,18 @@ export class History {
    */
   recovered(found: State): void {
     this.#checkFamilies(found);
-    const lastAcknowledged = this.#writes.findLastIndex(({ outcome }) => outcome === "acknowledged");
+    const lastAcknowledged = this.#writes.findLastIndex(({ outcome }) =>
+      outcome === "acknowledged"
+    );
     const tables = this.#copyBase();
     const counted = this.#writes.filter(({ outcome }, index) =>
       outcome !== "failed" || index > lastAcknowledged
     );
     // A sync that was acknowledged promises nothing about writes before it that failed.
-    const promised = 1 + counted.findLastIndex((write) =>
-      write.outcome === "acknowledged" && this.#writes.indexOf(write) < this.#promised
-    );
+    const promised = 1 +
+      counted.findLastIndex((write) =>
+        write.outcome === "acknowledged" && this.#writes.indexOf(write) < this.#promised
+      );
     const exists = ({ name }: FamilyLife): boolean => found.has(name);
     for (let count = 0; count <= counted.length; count++) {
       if (count > 0) apply(tables, counted[count - 1]);
@@ -115,7 +121,9 @@ export class History {
       if (isSame(this.#named(tables, exists), found)) return this.#restart(found);
     }
     throw new Error(
-      `no prefix of the ${counted.length} writes (${promised} of them promised) leaves ${show(found)}; ` +
+      `no prefix of the ${counted.length} writes (${promised} of them promised) leaves ${
+        show(found)
+      }; ` +
         `all of them leave ${show(this.#named(tables, exists))}`,
     );
   }
@@ -125,7 +133,8 @@ export class History {
     for (const name of new Set([...found.keys(), ...this.families.map((family) => family.name)])) {
       const lives = this.families.filter((family) => family.name === name);
       const last = lives.at(-1);
-      const must = last !== undefined && last.created === "acknowledged" && last.dropped === undefined;
+      const must = last !== undefined && last.created === "acknowledged" &&
+        last.dropped === undefined;
       const may = last !== undefined && last.dropped !== "acknowledged";
       if (must && !found.has(name)) throw new Error(`column family '${name}' is lost`);
       if (!may && found.has(name)) throw new Error(`column family '${name}' came back`);
@@ -179,7 +188,9 @@ export function isSame(a: State, b: State): boolean {
 
 export function show(state: State): string {
   const lines = [...state].map(([name, entries]) => {
-    const shown = [...entries].map(([key, value]) => `${key}=${value.slice(0, value.indexOf(":"))}`);
+    const shown = [...entries].map(([key, value]) =>
+      `${key}=${value.slice(0, value.indexOf(":"))}`
+    );
     return `${name}{${shown.join(" ")}}`;
   });
   return lines.join(" ");

@@ -18,9 +18,16 @@ test("everyCrash() finds a planted bug in a program of its user, and says how to
     const [total, copy] = (await db.getMany(["total", "copy"])).map((value) => value?.[0]);
     assert.equal(total, copy);
   };
-  const failure = await everyCrash(program, check, { seed: 7 }).then(() => undefined, (error) => error);
+  const failure = await everyCrash(program, check, { seed: 7 }).then(
+    () => undefined,
+    (error) => error,
+  );
   assert.ok(failure instanceof CrashFailure, String(failure));
-  const again = await everyCrash(program, check, { seed: failure.seed, operation: failure.operation, outcomes: 1 })
+  const again = await everyCrash(program, check, {
+    seed: failure.seed,
+    operation: failure.operation,
+    outcomes: 1,
+  })
     .then(() => undefined, (error) => error);
   assert.equal(again?.message, failure.message);
   assert.deepEqual(again.operations, failure.operations);

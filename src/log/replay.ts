@@ -209,7 +209,8 @@ class Replay {
   }
 }
 
-function isSound(region: Region, number: number, offset: number, limit: number): boolean {
+/** Whether the frame at an offset of a segment checks out. */
+export function isSound(region: Region, number: number, offset: number, limit: number): boolean {
   return native().call.varve_frame_check(region.id, offset, limit, number) === FRAME_VALID;
 }
 

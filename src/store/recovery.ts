@@ -7,7 +7,7 @@ import { type FileName, type Files, required } from "../native/files.ts";
 import { BLOCK_BYTES, FileFlag, FileKind, LogRun } from "../native/layout.gen.ts";
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
 import type { Task } from "../native/task.ts";
-import { type Replayed, replayLog } from "../log/replay.ts";
+import { isSound, type Replayed, replayLog } from "../log/replay.ts";
 import { SEGMENT_START } from "../log/segment.ts";
 import { Family } from "../tree/family.ts";
 import type { Manifest } from "../tree/manifest.ts";
@@ -140,13 +140,14 @@ function* requireKnownLogs(files: Files, manifest: Manifest): Task<void> {
   }
 }
 
-/** Whether anything but a header is at a segment's start. */
+/** Whether a sound frame is at a segment's start. Other bytes may be what recycled blocks of the disk held before. */
 function* holdsFrames(files: Files, name: FileName): Task<boolean> {
   const file = yield* files.open(name, FileFlag.readOnly);
-  const region = reserveRegion(BLOCK_BYTES);
+  const bytes = yield* files.size(file);
+  const region = reserveRegion(Math.max(bytes, BLOCK_BYTES));
   try {
-    const read = yield* files.read(file, region, SEGMENT_START, BLOCK_BYTES);
-    return region.u8.subarray(0, read).some((byte) => byte !== 0);
+    const read = yield* files.read(file, region, 0, bytes);
+    return isSound(region, name.number, SEGMENT_START, read);
   } finally {
     releaseRegion(region.id);
     yield* files.close(file);

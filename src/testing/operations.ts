@@ -2,7 +2,8 @@
  * Operations on a store as data, for fast-check to make and to shrink, and what they do. Small on purpose: few keys, so that
  * writes meet; a few values that are large, so that memtables fill and log segments follow each other.
  */
-import type * as FastCheck from "fast-check";
+import type fastCheck from "fast-check";
+import type { Arbitrary } from "fast-check";
 
 export type WriteDurability = "sync" | "buffered";
 
@@ -48,9 +49,9 @@ export interface OperationOptions {
  * ```
  */
 export function storeOperations(
-  fc: typeof FastCheck,
+  fc: typeof fastCheck,
   { families = ["left", "right"], maxLength = 24, maxBytes = 24_000 }: OperationOptions = {},
-): FastCheck.Arbitrary<StoreOperation[]> {
+): Arbitrary<StoreOperation[]> {
   const change = fc.record({
     family: fc.constantFrom("default", ...families),
     key: fc.constantFrom("a", "b", "c", "d", "e"),
@@ -73,7 +74,7 @@ export function storeOperations(
     type: fc.constantFrom("sync" as const, "flush" as const, "flush" as const),
     awaited: fc.boolean(),
   });
-  const operation: FastCheck.Arbitrary<StoreOperation> = families.length === 0
+  const operation: Arbitrary<StoreOperation> = families.length === 0
     ? fc.oneof({ weight: 12, arbitrary: write }, { weight: 2, arbitrary: settle })
     : fc.oneof(
       { weight: 12, arbitrary: write },

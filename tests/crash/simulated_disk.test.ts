@@ -1,6 +1,6 @@
 /** `varve/testing` as its users meet it. */
 import assert from "node:assert/strict";
-import { Varve, VarveError } from "../../mod.ts";
+import { Varve, type VarveError } from "../../mod.ts";
 import { CrashFailure, everyCrash, SimulatedDisk } from "../../testing.ts";
 import { test } from "../harness.ts";
 

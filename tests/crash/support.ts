@@ -1,6 +1,5 @@
 /** What the crash tests share: the seed, how many crashes, options that make a store turn its files over soon. */
 import process from "node:process";
-import type { OpenOptions } from "../../mod.ts";
 
 /** `VARVE_SEED` repeats a run. */
 export const seed = Number(process.env.VARVE_SEED ?? Math.floor(Math.random() * 2 ** 31));
@@ -11,7 +10,7 @@ export function crashes(usual: number): number {
   return wanted === undefined || wanted === "" ? usual : Number(wanted);
 }
 
-export const SMALL: OpenOptions = {
+export const SMALL = {
   walSegmentSize: 64 * 1024,
   writeBufferSize: 64 * 1024,
   totalWriteBufferSize: 256 * 1024,

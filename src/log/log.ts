@@ -27,8 +27,8 @@ import { createSegment, type Segment, SEGMENT_START } from "./segment.ts";
 /** A store's first segment; each next one is four times as large, up to `walSegmentSize`. */
 const FIRST_SEGMENT_BYTES = 256 * 1024;
 const SEGMENT_GROWTH = 4;
-/** The next segment is made when the current one is this full. */
-const PREPARE_FILL = 0.5;
+/** The next segment is made when the current one is this full: four times as large, it takes a while to write ahead. */
+const PREPARE_FILL = 0.125;
 
 /** What a group needs written. */
 export interface FrameContent {

@@ -1,5 +1,5 @@
 /**
- * Each property has been seen to fail: breaks the engine in one place at a time, in a copy of the tree, and says which crash
+ * Breaks the engine in one place at a time, in a copy of the tree, and says which crash
  * test notices. Only mutations of TypeScript, so that the library need not be built again.
  *
  *     bun tests/crash/mutations.ts

@@ -4,7 +4,15 @@
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -18,7 +26,10 @@ export function program(name) {
 
 /** Runs a command; exits with its status if it fails. */
 function must(command, args, cwd = root) {
-  const { status, error } = spawnSync(command, args, { cwd, stdio: ["ignore", "inherit", "inherit"] });
+  const { status, error } = spawnSync(command, args, {
+    cwd,
+    stdio: ["ignore", "inherit", "inherit"],
+  });
   if (error !== undefined) throw error;
   if (status !== 0) process.exit(status ?? 1);
 }
@@ -55,7 +66,9 @@ function sourcesHash() {
   const hash = createHash("sha256");
   const zig = join(root, "zig");
   const names = readdirSync(zig, { recursive: true })
-    .filter((name) => /\.(zig|zon)$/.test(name) && !/(^|\/)(\.zig-cache|zig-out|zig-pkg)\//.test(name))
+    .filter((name) =>
+      /\.(zig|zon)$/.test(name) && !/(^|\/)(\.zig-cache|zig-out|zig-pkg)\//.test(name)
+    )
     .sort();
   for (const name of names) hash.update(name).update(readFileSync(join(zig, name)));
   return hash.digest("hex");

@@ -27,14 +27,24 @@ const steps = [
   ["Zig tests", "zig", ["build", "test", "--summary", "all"], zig, zigCount],
   ["tests in Bun", "bun", ["test", "tests"], root, bunCount],
   ["tests in Deno", "deno", ["test", "--allow-all", "--no-check", "tests"], root, denoCount],
-  ["benchmarks, smoke size", "bun", ["bench/run.ts", "all", "--smoke", "--peers", "varve,varve-deno"]],
+  ["benchmarks, smoke size", "bun", [
+    "bench/run.ts",
+    "all",
+    "--smoke",
+    "--peers",
+    "varve,varve-deno",
+  ]],
 ];
 
 let passed = 0;
 let failed = 0;
 for (const [name, command, args, cwd = root, count = checkCount] of steps) {
   const started = performance.now();
-  const { status, output } = await run(command === "node" ? process.execPath : program(command), args, cwd);
+  const { status, output } = await run(
+    command === "node" ? process.execPath : program(command),
+    args,
+    cwd,
+  );
   const [good, bad] = count(output, status);
   passed += good;
   failed += bad + (status !== 0 && bad === 0 ? 1 : 0) + (good + bad === 0 ? 1 : 0);
@@ -46,7 +56,11 @@ process.exit(failed === 0 ? 0 : 1);
 
 function run(command, args, cwd) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd, env: environment, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(command, args, {
+      cwd,
+      env: environment,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     let output = "";
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding("utf8");

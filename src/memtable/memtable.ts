@@ -43,6 +43,8 @@ const FOURFOLD_SLOT_COUNT_MAX = 1 << 16;
 const LOAD_NUMERATOR = 4;
 const LOAD_DENOMINATOR = 3;
 
+/** A region has at most 4 GiB: a larger budget is not used up, the memtable is full at this. */
+const BUDGET_BYTES_MAX = 1.25 * 1024 ** 3;
 /** Beside a single entry too large for any budget, a memtable holds nothing but its first indexes. */
 const INDEX_RESERVE_BYTES = 1 << 20;
 
@@ -85,8 +87,9 @@ export class Memtable {
     const words = ENTRY_WORDS + wordsOf(keyBytes) + wordsOf(valueBytes) + MEMTABLE_HEADER_WORDS +
       1 +
       2 * FIRST_SLOT_COUNT;
-    return words * 4 <= budgetBytes
-      ? new Memtable(family, budgetBytes, reservedBytes(budgetBytes))
+    const budget = Math.min(budgetBytes, BUDGET_BYTES_MAX);
+    return words * 4 <= budget
+      ? new Memtable(family, budget, reservedBytes(budget))
       : new Memtable(family, words * 4, words * 4 + INDEX_RESERVE_BYTES);
   }
 

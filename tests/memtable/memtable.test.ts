@@ -7,7 +7,8 @@ import { Memtable } from "../../src/memtable/memtable.ts";
 import { KeyProbe } from "../../src/memtable/key_probe.ts";
 import { EntryType, MemtableHeader } from "../../src/native/layout.gen.ts";
 import { type Region, releaseRegion, reserveRegion } from "../../src/native/region.ts";
-import { test } from "../harness.ts";
+import { Varve } from "../../mod.ts";
+import { temporaryDirectory, test } from "../harness.ts";
 
 const VALUE_AT = 128 * 1024;
 
@@ -196,4 +197,12 @@ test("filled to its budget with the smallest entries, a memtable's indexes still
     assert.ok(table.memtable.bytes <= table.memtable.region.bytes);
     table.release();
   }
+});
+
+test("a write buffer larger than any region is used as far as one goes", async () => {
+  const path = temporaryDirectory();
+  const sizes = { writeBufferSize: 2 ** 40, totalWriteBufferSize: 2 ** 41 };
+  await using db = await Varve.open(path, sizes);
+  await db.put("key", "value");
+  assert.equal(db.getSync("key")!.length, 5);
 });

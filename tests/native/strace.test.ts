@@ -39,7 +39,6 @@ const HEAD = `
   const db = await Varve.open(directory, OPTIONS);
   // The first segment is made with the first write; that is no part of what is counted.
   db.putSync("first", "value", { durability: DURABILITY });
-  await new Promise((resolve) => setTimeout(resolve, 100));
   const fs = await import("node:fs");
   const mark = (name) => fs.existsSync("/mark/" + name);
   const before = db.stats().write;
@@ -142,7 +141,6 @@ test("a failed sync is told to whoever blocks for it, and is final", async () =>
       `const db = await Varve.open(directory, { durability: "buffered" });
        db.addEventListener("error", () => {});
        db.putSync("buffered", "value");
-       await new Promise((resolve) => setTimeout(resolve, 100));
        const { spawn } = await import("node:child_process");
        // From here on every sync of data fails.
        const strace = spawn("strace", ["-f", "-p", String(process.pid), "-o", "/dev/null", "-e",

@@ -74,6 +74,7 @@ pub const OperationLog = struct {
     }
 
     fn print(self: *OperationLog, comptime format: []const u8, arguments: anytype) void {
-        self.text.print(gpa, format, arguments) catch {};
+        // Out of memory, the log ends early; the disk that it describes goes on.
+        self.text.print(gpa, format, arguments) catch return;
     }
 };

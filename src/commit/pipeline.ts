@@ -305,7 +305,11 @@ export class Pipeline {
       this.visibility.publish(group.lastSequence);
     } catch (error) {
       // Half a group may be in the memtables, none of it visible: nothing may be acknowledged on top of it.
-      if (error instanceof VarveError) this.health.poison(error);
+      this.health.poison(
+        error instanceof VarveError
+          ? error
+          : new VarveError("ERR_IO", "Cannot apply a group to the memtables", { cause: error }),
+      );
       this.#group = undefined;
       this.#reject(group, error);
       return;

@@ -22,7 +22,8 @@ import {
 } from "../native/layout.gen.ts";
 import type { Region } from "../native/region.ts";
 import type { Task } from "../native/task.ts";
-import { createSegment, type Segment, SEGMENT_START } from "./segment.ts";
+import type { Health } from "./health.ts";
+import { createSegment, removeSegment, type Segment, SEGMENT_START } from "./segment.ts";
 
 /** A store's first segment; each next one is four times as large, up to `walSegmentSize`. */
 const FIRST_SEGMENT_BYTES = 256 * 1024;
@@ -69,6 +70,7 @@ export class Log {
   constructor(
     readonly jobs: Jobs,
     readonly files: Files,
+    readonly health: Health,
     readonly storeId: StoreId,
     readonly options: LogOptions,
     end: LogEnd,
@@ -153,7 +155,16 @@ export class Log {
       const replaced = this.#next;
       const removedLogs = replaced === undefined ? [] : [replaced.number];
       this.#next = undefined;
-      yield* record({ addedLogs: [number], removedLogs });
+      try {
+        yield* record({ addedLogs: [number], removedLogs });
+      } catch (error) {
+        // The one made ahead is still on record, and must be used or taken back. An edit that failed on its way to the disk
+        // may be found there, and then the new file must be, too.
+        this.#next = replaced;
+        if (this.health.failure === undefined) yield* removeSegment(this.files, segment);
+        else yield* this.files.close(segment.file);
+        throw error;
+      }
       this.#nextBytes *= SEGMENT_GROWTH;
       this.#next = segment;
       return replaced;

@@ -51,7 +51,8 @@ export class Flusher {
     const running = this.#running = new Signal();
     startTask(this.files.jobs, this.#run(), (error) => {
       this.#running = undefined;
-      if (error !== undefined) this.#failed(error);
+      if (error === undefined) this.#failure = undefined; // what an earlier round met is over
+      else this.#failed(error);
       running.set();
       for (const family of this.families.all()) family.wake();
     });

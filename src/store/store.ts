@@ -99,6 +99,7 @@ export class Store {
     this.log = new Log(
       jobs,
       files,
+      health,
       manifest.storeId,
       { segmentBytes: settings.walSegmentSize, direct: settings.directIo !== false },
       recovered.log,

@@ -128,6 +128,8 @@ pub const Opcode = enum(u32) {
     table_flush = 30,
     table_open = 31,
     table_verify = 32,
+    // CompactionJob
+    compaction_step = 33,
     // GetJob
     table_get = 40,
     // CursorJob
@@ -231,17 +233,93 @@ pub const TableJob = extern struct {
     reserved: u32,
     /// table_open: size the manifest states; a file of another size is damaged.
     file_bytes: f64,
+    /// table_flush: the store's time, milliseconds since 1970, by which entries expire.
+    now: f64,
+    /// table_flush: MergeOperator
+    merge_operator: u32,
+    reserved_word: u32,
 };
 
-/// What the manifest keeps of a table; followed in its region by the smallest and then the largest user key.
+/// How a table's largest key is meant: a point's key, a range tombstone's upper bound, or no bound at all.
+pub const BoundKind = enum(u32) { inclusive = 0, exclusive = 1, unbounded = 2 };
+
+/// What the manifest keeps of a table; followed in its region by the smallest and the largest user key, zeros to a
+/// multiple of eight, and `blob_count` `BlobReference`s.
 pub const TableDescription = extern struct {
+    number: f64,
     file_bytes: f64,
+    /// Point entries.
     entry_count: f64,
     delete_count: f64,
+    /// Fragments of range tombstones.
+    range_count: f64,
     smallest_sequence: f64,
     largest_sequence: f64,
     smallest_key_bytes: u32,
     largest_key_bytes: u32,
+    /// BoundKind
+    largest_kind: u32,
+    blob_count: u32,
+    /// The open table.
+    handle: i32,
+    /// Bytes of the whole description, this header and the padding behind it included.
+    bytes: u32,
+};
+
+/// How many bytes of values in a blob segment a table points to.
+pub const BlobReference = extern struct { number: f64, bytes: f64 };
+
+pub const compaction_arrays_offset: u32 = 256;
+
+/// At offset 0 of a region: what `varve_compaction_open` reads. From `compaction_arrays_offset` follow, back to back:
+/// the input tables as `source_words` i32 words (level count, then for each level: table count, handles …; level 0
+/// newest first), zeros to a multiple of eight, the snapshots (f64, ascending), the numbers of the blob segments to
+/// empty (f64).
+pub const CompactionRequest = extern struct {
+    store: i32,
+    family: u32,
+    source_words: u32,
+    snapshot_count: u32,
+    /// Blob segments whose values are to be copied to the segment `blob_number`.
+    relocation_count: u32,
+    /// Level of the outputs.
+    level: u32,
+    /// 1: nothing of the inputs' span lies below the outputs.
+    bottom: u32,
+    /// MergeOperator
+    merge_operator: u32,
+    block_bytes: u32,
+    filter_bits_per_key: u32,
+    /// 0: none, 1: zstd
+    compression: u32,
+    compression_level: u32,
+    /// Outputs take the file numbers from here on, at most `number_count` of them.
+    first_number: f64,
+    number_count: f64,
+    blob_number: f64,
+    /// An output is cut behind the user key that takes it past this.
+    target_bytes: f64,
+    /// The store's time, milliseconds since 1970, by which entries expire.
+    now: f64,
+    /// Bytes written a second, on real disks; zero: no limit.
+    bytes_per_second: f64,
+};
+
+/// One step of a compaction. `result`: 1 when it is done, 0 when it wants another step.
+pub const CompactionJob = extern struct {
+    head: JobHead,
+    compaction: i32,
+    /// When done: how many outputs there are, and where their `TableDescription`s lie, back to back.
+    output_count: u32,
+    description_region: i32,
+    reserved: u32,
+    /// The step ends when it has read so many bytes of blocks.
+    step_bytes: f64,
+    /// Since the compaction began.
+    bytes_read: f64,
+    bytes_written: f64,
+    entries_in: f64,
+    entries_out: f64,
 };
 
 pub const GetJob = extern struct {
@@ -324,9 +402,18 @@ pub const EntryType = enum(u32) {
     delete_range = 4,
     /// A put whose value is preceded by its absolute expiry time in milliseconds (f64).
     put_expiring = 5,
-    /// A put whose value is the address of a blob.
+    /// A put whose value is a `BlobAddress`.
     put_blob = 6,
+    /// A put whose value is its expiry time and a `BlobAddress`.
+    put_blob_expiring = 7,
 };
+
+/// How a family folds merge operands. `custom` operands are JavaScript's to fold; the library carries them on.
+pub const MergeOperator = enum(u32) { none = 0, add = 1, max = 2, min = 3, append = 4, custom = 5 };
+
+/// Where a large value lies: the segment's number, the offset of its first byte, its length, and the CRC-32C over
+/// its bytes, the segment's number and the offset.
+pub const BlobAddress = extern struct { number: f64, offset: f64, bytes: u32, checksum: u32 };
 
 // ---------------------------------------------------------------------------------------------------------------
 // Memtables: one region each, addressed in 32-bit words from the region's start ("word offsets"); zero is null.
@@ -364,7 +451,11 @@ pub const MemtableHeader = extern struct {
     volatile_count: u32,
     /// The oldest log segment that holds an entry of this memtable; zero if none does.
     first_segment: f64,
-    reserved: [6]u64,
+    /// Word offset of the newest range tombstone; they chain by `previous`. Atomic; zero: none.
+    newest_range: u32,
+    /// How many range tombstones there are. Atomic; published after the tombstone is reachable.
+    range_count: u32,
+    reserved: [5]u64,
 };
 
 pub const memtable_header_words: u32 = @sizeOf(MemtableHeader) / 4;
@@ -398,6 +489,8 @@ pub const GetResult = extern struct {
     /// Region that holds a value too large for the context's value area, else -1; the reader releases it.
     value_region: i32,
     reserved: u32,
+    /// Of the entry that was found.
+    sequence: f64,
 };
 
 pub const cursor_memtables_max: u32 = 64;
@@ -416,7 +509,12 @@ pub const CursorRequest = extern struct {
     reverse: u32,
     /// 1: rows carry no values.
     keys_only: u32,
+    /// MergeOperator
+    merge_operator: u32,
+    store: i32,
     reserved: u32,
+    /// The time of the view, milliseconds since 1970, by which entries expire.
+    now: f64,
     memtables: [cursor_memtables_max]i32,
 };
 pub const cursor_request_offset: u32 = 64;
@@ -429,7 +527,16 @@ pub const PageHeader = extern struct {
     end: u32,
     data_offset: u32,
     data_bytes: u32,
+    /// Rows whose value is a `MergeStack`, for JavaScript to fold; their value's offset has `page_stack_bit` set.
+    stack_count: u32,
+    reserved: u32,
 };
+pub const page_stack_bit: u32 = 1 << 31;
+
+/// A merge chain as a custom operator gets it: this header, then (if `has_base` is 1) the base, then the operands,
+/// oldest first; each as a u32 length and its bytes, padded with zeros to a multiple of four.
+pub const MergeStack = extern struct { has_base: u32, operand_count: u32 };
+
 pub const page_header_offset: u32 = 0;
 pub const page_offsets_offset: u32 = 64;
 pub const page_row_count_max: u32 = 8192;
@@ -493,16 +600,19 @@ pub const OpenFlag = struct {
 
 /// The structs that the generator writes out.
 pub const shared_structs = .{
-    JobHead,          FileJob,        DirectoryEntry, Extent,           LogWriteJob,   TableJob,
-    TableDescription, GetJob,         CursorJob,      LogSegmentHeader, LogFrame,      LogRun,
-    LogEntry,         MemtableHeader, MemtableEntry,  GetResult,        CursorRequest, PageHeader,
-    Counters,         StoreShared,
+    JobHead,        FileJob,          DirectoryEntry,    Extent,        LogWriteJob, TableJob,
+    BlobReference,  TableDescription, CompactionRequest, CompactionJob, GetJob,      CursorJob,
+    BlobAddress,    MergeStack,       LogSegmentHeader,  LogFrame,      LogRun,      LogEntry,
+    MemtableHeader, MemtableEntry,    GetResult,         CursorRequest, PageHeader,  Counters,
+    StoreShared,
 };
-pub const shared_enums = .{ Code, DiskOperation, FileKind, JobState, Lane, Opcode, EntryType };
+pub const shared_enums = .{
+    Code, DiskOperation, FileKind, JobState, Lane, Opcode, EntryType, MergeOperator, BoundKind,
+};
 pub const shared_flags = .{ .{ "FileFlag", FileFlag }, .{ "JobFlag", JobFlag }, .{ "OpenFlag", OpenFlag } };
 
 comptime {
-    for (.{ FileJob, LogWriteJob, TableJob, GetJob, CursorJob }) |Record| {
+    for (.{ FileJob, LogWriteJob, TableJob, CompactionJob, GetJob, CursorJob }) |Record| {
         std.debug.assert(@sizeOf(Record) <= job_bytes);
         std.debug.assert(@offsetOf(Record, "head") == 0);
     }

@@ -100,6 +100,12 @@ fn describe(table: *const Table, job: *abi.TableJob, failure: *Fault) fault.Erro
     const target = region.part(job.description_region, 0, need) orelse return failure.fail(.invalid);
     const description: *abi.TableDescription = @ptrCast(@alignCast(target.ptr));
     description.* = .{
+        .number = job.number,
+        .range_count = 0,
+        .largest_kind = @intFromEnum(abi.BoundKind.inclusive),
+        .blob_count = 0,
+        .handle = -1,
+        .bytes = @intCast(need),
         .file_bytes = @floatFromInt(table.file_bytes),
         .entry_count = @floatFromInt(properties.entry_count),
         .delete_count = @floatFromInt(properties.delete_count),

@@ -38,7 +38,7 @@ pub fn run(store: *Store, heads: []const *abi.JobHead) void {
         .directory_list,
         => file_jobs.run(store, opcode, @ptrCast(@alignCast(head))),
         .log_write => log_writer.run(store, @ptrCast(@alignCast(head))),
-        .table_flush, .table_open, .table_verify, .table_get, .cursor_fill => tables.run(store, head),
+        .table_flush, .table_open, .table_verify, .compaction_step, .table_get, .cursor_fill => tables.run(store, head),
     }
 }
 

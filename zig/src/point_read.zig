@@ -23,7 +23,7 @@ pub fn get(version: i32, context: i32, key_bytes: u32, sequence: f64, flags: u32
     if (memory.len < abi.context_bytes or key_bytes > abi.key_bytes_max) return abi.Code.invalid.int();
     const key = memory[abi.context_key_offset..][0..key_bytes];
     const result: *abi.GetResult = @ptrCast(memory.ptr);
-    result.* = .{ .entry_type = 0, .value_bytes = 0, .value_region = -1, .reserved = 0 };
+    result.* = .{ .entry_type = 0, .value_bytes = 0, .value_region = -1, .reserved = 0, .sequence = 0 };
 
     var failure: Fault = .{};
     const access: Access = if (flags & flag_cached != 0) .cached else .disk;
@@ -36,6 +36,7 @@ pub fn get(version: i32, context: i32, key_bytes: u32, sequence: f64, flags: u32
         result.value_region = copyOut(entry.value, &failure) catch return failure.report();
     }
     result.value_bytes = @intCast(entry.value.len);
+    result.sequence = @floatFromInt(internal_key.sequenceOf(entry.trailer));
     result.entry_type = internal_key.typeOf(entry.trailer);
     return 0;
 }

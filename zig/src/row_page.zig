@@ -107,6 +107,8 @@ pub const RowPage = struct {
             .end = @intFromBool(end),
             .data_offset = self.data_offset,
             .data_bytes = self.data_bytes,
+            .stack_count = 0,
+            .reserved = 0,
         };
         return self.id;
     }

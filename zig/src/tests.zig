@@ -10,7 +10,7 @@ test {
     _ = @import("system.zig");
     _ = @import("coalesce.zig");
     _ = @import("disk_real.zig");
-    _ = @import("disk_simulated.zig");
+    _ = @import("tests/simulated_disk_test.zig");
     _ = @import("disk_registry.zig");
     _ = @import("file_name.zig");
     _ = @import("checksum.zig");

@@ -5,7 +5,12 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Varve, VarveError } from "../../mod.ts";
-import { type DiskOperationName, SimulatedDisk, storeOperations } from "../../testing.ts";
+import {
+  type DiskOperationName,
+  type Latency,
+  SimulatedDisk,
+  storeOperations,
+} from "../../testing.ts";
 import { test } from "../harness.ts";
 import { Driver, PATH } from "./driver.ts";
 import { isSame, show } from "./history.ts";
@@ -31,7 +36,7 @@ const story = fc.record({
   faults: fc.array(
     fc.record({
       kind: fc.constantFrom(...KINDS),
-      errno: fc.constantFrom("EIO", "EIO", "ENOSPC", "EDQUOT", "EROFS"),
+      errno: fc.constantFrom("EIO", "EIO", "ENOSPC", "EDQUOT", "EROFS", "EINTR"),
       skip: fc.oneof(fc.nat(3), fc.nat(12)),
       count: fc.constantFrom(1, 1, 1, 3, 1000),
     }),
@@ -40,6 +45,8 @@ const story = fc.record({
   /** Bytes of room that are left when the faults begin; undefined: enough. */
   room: fc.option(fc.nat(300_000), { nil: undefined }),
   operations: storeOperations(fc),
+  /** Steps by which syncs and writes answer late, at most. */
+  late: fc.constantFrom(0, 0, 5, 30),
   /** How the store ends: closed, its process killed, or its power gone; and whether the power goes after that. */
   end: fc.constantFrom("close", "kill", "crash"),
   crashAfterwards: fc.boolean(),
@@ -49,7 +56,8 @@ const story = fc.record({
 type Story = typeof story extends fc.Arbitrary<infer T> ? T : never;
 
 async function withstands(diskSeed: number, told: Story): Promise<void> {
-  using disk = new SimulatedDisk({ seed: diskSeed });
+  const latency: Latency = [0, told.late];
+  using disk = new SimulatedDisk({ seed: diskSeed, latency: { sync: latency, write: latency } });
   const driver = new Driver(disk);
   await driver.open();
   await driver.run(told.before);

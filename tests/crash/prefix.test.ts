@@ -2,7 +2,12 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { VarveError } from "../../mod.ts";
-import { SimulatedDisk, type StoreOperation, storeOperations } from "../../testing.ts";
+import {
+  type Latency,
+  SimulatedDisk,
+  type StoreOperation,
+  storeOperations,
+} from "../../testing.ts";
 import { test } from "../harness.ts";
 import { Driver } from "./driver.ts";
 import { isSame, show } from "./history.ts";
@@ -28,8 +33,25 @@ const rounds = fc.array(
   { minLength: 1, maxLength: 3 },
 );
 
-async function survives(diskSeed: number, story: readonly Round[]): Promise<void> {
-  using disk = new SimulatedDisk({ seed: diskSeed });
+/** How the disk answers: late, by up to so many steps, and in pieces. */
+const manner = fc.record({
+  late: fc.constantFrom(0, 0, 3, 40),
+  short: fc.constantFrom(0, 0, 0.3),
+});
+
+type Manner = typeof manner extends fc.Arbitrary<infer T> ? T : never;
+
+async function survives(
+  diskSeed: number,
+  { late, short }: Manner,
+  story: readonly Round[],
+): Promise<void> {
+  const latency: Latency = [0, late];
+  using disk = new SimulatedDisk({
+    seed: diskSeed,
+    latency: { sync: latency, write: latency, create: latency, syncDirectory: latency },
+    faults: { write: { probability: short, errno: "short" } },
+  });
   const driver = new Driver(disk);
   for (const { operations, crashAfter, recoveries, killed } of story) {
     disk.crashAfter(crashAfter);
@@ -62,6 +84,6 @@ async function opened(driver: Driver): Promise<boolean> {
 
 test(`after any crash the store is a prefix with all that was promised (VARVE_SEED=${seed})`, () =>
   seeded(async () => {
-    const property = fc.asyncProperty(fc.nat(), rounds, survives);
+    const property = fc.asyncProperty(fc.nat(), manner, rounds, survives);
     await fc.assert(property, { seed, numRuns: crashes(250), endOnFailure: false });
   }));

@@ -29,6 +29,7 @@ pub fn create(seed: u64) error{OutOfMemory}!disk.Disk {
         .root = undefined,
         .seed = seed,
         .faults = .{ .random = .init(seed ^ 0xfa17) },
+        .latency = .{ .random = .init(seed ^ 0x1a7e) },
         .schedule = .init(seed),
         .random = .init(seed ^ 0xc4a5),
     };
@@ -72,6 +73,7 @@ pub fn crash(self: *Simulated) error{OutOfMemory}!void {
     self.epoch += 1;
     self.off = false;
     self.off_after = never;
+    self.faults.forgetPlanned();
     self.sweep();
     self.log.addEvent("crash");
 }
@@ -102,13 +104,34 @@ pub fn stopAfter(self: *Simulated, operations: u64) void {
 pub fn failAfter(self: *Simulated, operation: Operation, errno: u32, skip: u32, count: u32) void {
     self.mutex.lock();
     defer self.mutex.unlock();
-    self.faults.failAfter(operation, @intCast(errno), skip, count);
+    self.faults.failAfter(operation, errno, skip, count);
 }
 
 pub fn failOften(self: *Simulated, operation: Operation, errno: u32, chance: f64) void {
     self.mutex.lock();
     defer self.mutex.unlock();
-    self.faults.failOften(operation, @intCast(errno), chance);
+    self.faults.failOften(operation, errno, chance);
+}
+
+/// Answers of this kind of operation come late, by a number of steps from `least` to `most`.
+pub fn delay(self: *Simulated, operation: Operation, least: u32, most: u32) void {
+    self.mutex.lock();
+    defer self.mutex.unlock();
+    self.latency.set(operation, least, most);
+}
+
+/// Steps by which operations since the last call asked their answers to be late.
+pub fn takeDelay(self: *Simulated) u32 {
+    self.mutex.lock();
+    defer self.mutex.unlock();
+    return self.latency.take();
+}
+
+/// Counts crashes and kills: what an operation of an earlier time has to say, nobody is there to hear.
+pub fn epochOf(self: *Simulated) u32 {
+    self.mutex.lock();
+    defer self.mutex.unlock();
+    return self.epoch;
 }
 
 pub fn clearFaults(self: *Simulated) void {

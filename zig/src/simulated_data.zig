@@ -6,6 +6,7 @@ const disk = @import("disk.zig");
 const simulated_state = @import("simulated_state.zig");
 const system = @import("system.zig");
 const Inode = @import("simulated_file.zig").Inode;
+const Handle = simulated_state.Handle;
 const Simulated = simulated_state.Simulated;
 const crashed = simulated_state.crashed;
 const no_memory = simulated_state.no_memory;
@@ -50,15 +51,27 @@ pub fn pread(context: *anyopaque, handle: usize, buffer: []u8, offset: u64) disk
     self.mutex.lock();
     defer self.mutex.unlock();
     const found = self.handleOf(handle) orelse return crashed;
-    const inode = found.target.file;
-    var result = self.fault(.read);
-    if (result == 0 and offset < inode.seen.items.len) {
-        const rest = inode.seen.items[@intCast(offset)..];
-        const count = @min(buffer.len, rest.len);
-        @memcpy(buffer[0..count], rest[0..count]);
-        result = @intCast(count);
+    const seen = found.target.file.seen.items;
+    const available = if (offset < seen.len) seen[@intCast(offset)..] else "";
+    const whole: usize = @min(buffer.len, available.len);
+    var done: usize = 0;
+    while (true) {
+        var piece = buffer.len - done;
+        var result: i64 = 0;
+        switch (self.transferFault(.read)) {
+            .failed => |errno| result = errno,
+            .short => if (whole - done > 1) {
+                piece = self.random.random().intRangeLessThan(usize, 1, whole - done);
+            },
+            else => {},
+        }
+        const at = .{ offset + done, piece };
+        if (self.note(.read, found.directory, found.target.file.name, " {d} +{d}", at, result) < 0) return result;
+        const copied = @min(piece, whole - done);
+        @memcpy(buffer[done..][0..copied], available[done..][0..copied]);
+        done += copied;
+        if (done == whole) return @intCast(done);
     }
-    return self.note(.read, found.directory, inode.name, " {d} +{d}", .{ offset, buffer.len }, result);
 }
 
 pub fn pwritev(
@@ -71,21 +84,71 @@ pub fn pwritev(
     const self = of(context);
     self.mutex.lock();
     defer self.mutex.unlock();
-    return .{ .result = write(self, handle, parts, offset, data_sync), .calls = 1 };
+    const found = self.handleOf(handle) orelse return .{ .result = crashed, .calls = 1 };
+    if (found.read_only) return .{ .result = system.failure(.BADF), .calls = 1 };
+    var bytes: u64 = 0;
+    for (parts) |part| bytes += part.len;
+    var done: u64 = 0;
+    var calls: u32 = 1;
+    while (true) : (calls += 1) {
+        const piece: Piece = .{ .parts = parts, .start = done, .end = bytes };
+        const result = write(self, found, piece, offset, data_sync);
+        if (result < 0) return .{ .result = result, .calls = calls };
+        done += @intCast(result);
+        if (done == bytes) return .{ .result = @intCast(bytes), .calls = calls };
+        // The power may fail between the pieces of a write, too.
+        if (self.off) return .{ .result = crashed, .calls = calls };
+    }
 }
 
-fn write(self: *Simulated, handle: usize, parts: []const disk.IoVec, offset: u64, data_sync: bool) i64 {
-    const found = self.handleOf(handle) orelse return crashed;
-    if (found.read_only) return system.failure(.BADF);
-    const inode = found.target.file;
-    var bytes: u64 = 0;
-    var content: u32 = 0;
-    for (parts) |part| {
-        bytes += part.len;
-        content = checksum.crc32cContinue(content, part.base[0..part.len]);
+/// Bytes of a gathered write, from one place in it to another.
+const Piece = struct {
+    parts: []const disk.IoVec,
+    start: u64,
+    end: u64,
+
+    const Iterator = struct {
+        piece: Piece,
+        index: usize = 0,
+        position: u64 = 0,
+
+        fn next(self: *Iterator) ?[]const u8 {
+            while (self.index < self.piece.parts.len) {
+                const part = self.piece.parts[self.index];
+                const base = self.position;
+                self.index += 1;
+                self.position += part.len;
+                const from = @max(base, self.piece.start);
+                const to = @min(self.position, self.piece.end);
+                if (from < to) return part.base[@intCast(from - base)..@intCast(to - base)];
+            }
+            return null;
+        }
+    };
+
+    fn each(self: Piece) Iterator {
+        return .{ .piece = self };
     }
-    const result: i64 = written(self, inode, parts, bytes, offset, data_sync) catch no_memory;
-    const arguments = .{ offset, bytes, content };
+
+    fn bytes(self: Piece) u64 {
+        return self.end - self.start;
+    }
+};
+
+/// One call: the bytes that it wrote, or an error.
+fn write(self: *Simulated, found: *Handle, asked: Piece, offset: u64, data_sync: bool) i64 {
+    var piece = asked;
+    const planned = self.transferFault(.write);
+    if (planned == .short and piece.bytes() > 1) {
+        piece.end = piece.start + self.random.random().intRangeLessThan(u64, 1, piece.bytes());
+    }
+    var content: u32 = 0;
+    var slices = piece.each();
+    while (slices.next()) |slice| content = checksum.crc32cContinue(content, slice);
+    const inode = found.target.file;
+    const failed = if (planned == .failed) planned.failed else 0;
+    const result: i64 = written(self, inode, piece, offset, data_sync, failed) catch no_memory;
+    const arguments = .{ offset + piece.start, piece.bytes(), content };
     return if (data_sync)
         self.note(.write, found.directory, inode.name, " {d} +{d} #{x:0>8} synced", arguments, result)
     else
@@ -96,29 +159,33 @@ fn write(self: *Simulated, handle: usize, parts: []const disk.IoVec, offset: u64
 fn written(
     self: *Simulated,
     inode: *Inode,
-    parts: []const disk.IoVec,
-    bytes: u64,
+    asked: Piece,
     offset: u64,
     data_sync: bool,
+    planned: i64,
 ) error{OutOfMemory}!i64 {
-    if (offset > file_bytes_max or bytes > file_bytes_max - offset) return system.failure(.FBIG);
-    var failed = self.fault(.write);
+    const start = offset + asked.start;
+    const bytes = asked.bytes();
+    if (start > file_bytes_max or bytes > file_bytes_max - start) return system.failure(.FBIG);
+    var failed = planned;
     var count = if (failed < 0) self.random.random().uintAtMost(u64, bytes) else bytes;
-    if (offset + count > inode.seen.items.len) {
+    if (start + count > inode.seen.items.len) {
         const room = self.room();
-        const growth = offset + count - inode.seen.items.len;
+        const growth = start + count - inode.seen.items.len;
         if (growth > room) {
             failed = system.failure(.NOSPC);
-            count = (inode.seen.items.len + room) -| offset;
+            count = (inode.seen.items.len + room) -| start;
         }
     }
     const sync_failed = if (failed == 0 and data_sync) self.fault(.sync) else 0;
     const synced = data_sync and failed == 0 and sync_failed == 0;
-    var at: u64 = 0;
-    for (parts) |part| {
-        const take = @min(part.len, count - at);
-        try inode.write(offset + at, part.base[0..@intCast(take)], synced);
-        at += take;
+    var front = asked;
+    front.end = front.start + count;
+    var slices = front.each();
+    var at = start;
+    while (slices.next()) |slice| {
+        try inode.write(at, slice, synced);
+        at += slice.len;
     }
     if (sync_failed < 0) {
         const mood = self.drawMood();

@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const abi = @import("abi.zig");
+const fault_plan = @import("fault_plan.zig");
 const locks = @import("locks.zig");
 const operation_log = @import("operation_log.zig");
 const simulated_directory = @import("simulated_directory.zig");
@@ -10,13 +11,16 @@ const simulated_file = @import("simulated_file.zig");
 const system = @import("system.zig");
 const Directory = simulated_directory.Directory;
 const Entry = simulated_directory.Entry;
-const FaultPlan = @import("fault_plan.zig").FaultPlan;
+const Fault = fault_plan.Fault;
 const Inode = simulated_file.Inode;
 const Mood = simulated_file.Mood;
 const Operation = abi.DiskOperation;
 
 const gpa = std.heap.c_allocator;
 pub const never = std.math.maxInt(u64);
+
+/// However likely interruptions are, a call gets through.
+const interruptions_max = 64;
 
 pub const no_memory: i64 = system.failure(.NOMEM);
 pub const crashed: i64 = abi.Code.crashed.int();
@@ -41,7 +45,8 @@ pub const Simulated = struct {
     clock: f64 = 1_700_000_000_000,
     /// Bytes that all files together may have.
     capacity: u64 = never,
-    faults: FaultPlan,
+    faults: fault_plan.FaultPlan,
+    latency: fault_plan.LatencyPlan,
     log: operation_log.OperationLog = .{},
     /// Content of the last file that was destroyed.
     recycled: std.ArrayList(u8) = .empty,
@@ -115,7 +120,21 @@ pub const Simulated = struct {
 
     /// Zero, or what the operation is to fail with.
     pub fn fault(self: *Simulated, operation: Operation) i64 {
-        return self.faults.next(operation);
+        return switch (self.transferFault(operation)) {
+            .failed => |errno| errno,
+            else => 0,
+        };
+    }
+
+    /// The same where a call can also transfer a part. One that is interrupted is made again, as system.zig does.
+    pub fn transferFault(self: *Simulated, operation: Operation) Fault {
+        self.latency.add(operation);
+        for (0..interruptions_max) |_| {
+            const next = self.faults.next(operation);
+            if (next != .interrupted) return next;
+            self.log.addInterruption(operation);
+        }
+        return .none;
     }
 
     /// Notes an operation that has been carried out, or has failed.

@@ -18,6 +18,7 @@ test {
     _ = @import("log_writer.zig");
     _ = @import("file_jobs.zig");
     _ = @import("job_dispatch.zig");
+    _ = @import("late_jobs.zig");
     _ = @import("job_runner.zig");
     _ = @import("store.zig");
     _ = @import("tests/coalesce_test.zig");

@@ -8,6 +8,7 @@ const disk_simulated = @import("../disk_simulated.zig");
 const simulated_data = @import("../simulated_data.zig");
 const simulated_names = @import("../simulated_names.zig");
 const simulated_state = @import("../simulated_state.zig");
+const simulated_tampering = @import("../simulated_tampering.zig");
 const system = @import("../system.zig");
 const Handle = simulated_state.Handle;
 const Inode = @import("../simulated_file.zig").Inode;
@@ -194,4 +195,117 @@ test "the log of operations reads as it says" {
         \\7 unlink /a/store/CURRENT ENOENT
         \\
     , text[0..count]);
+}
+
+test "where data never arrived a crash leaves zeros, or what a deleted file held" {
+    var zeros: u32 = 0;
+    var old: u32 = 0;
+    for (0..200) |seed| {
+        var bench = try Bench.init(seed);
+        defer bench.deinit();
+        try testing.expectEqual(0, simulated_tampering.put(bench.self, "/a/gone", &@as([4096]u8, @splat('z'))));
+        try testing.expectEqual(0, simulated_tampering.remove(bench.self, "/a/gone"));
+        try testing.expectEqual(4096, bench.write(0, &@as([4096]u8, @splat('a')), true));
+        try testing.expectEqual(8192, bench.write(4096, &@as([8192]u8, @splat('b')), false));
+        try disk_simulated.crash(bench.self);
+        const found = bench.inode().seen.items;
+        try testing.expect(std.mem.allEqual(u8, found[0..4096], 'a'));
+        var at: usize = 4096;
+        while (at < found.len) : (at += 512) {
+            const sector = found[at..][0..512];
+            try testing.expect(std.mem.allEqual(u8, sector, sector[0]));
+            switch (sector[0]) {
+                0 => zeros += 1,
+                'z' => old += 1,
+                'b' => {},
+                else => return error.TestUnexpectedResult,
+            }
+        }
+    }
+    try testing.expect(zeros > 50 and old > 50);
+}
+
+test "short transfers and interruptions are made good, and the power may fail between two pieces" {
+    var bench = try Bench.init(6);
+    defer bench.deinit();
+    const self = bench.self;
+    const content = "The quick brown fox jumps over the lazy dog";
+    disk_simulated.failAfter(self, .write, abi.fault_short, 0, 3);
+    try testing.expectEqual(content.len, @as(u64, @intCast(bench.write(5, content, true))));
+    try testing.expectEqualStrings(content, bench.inode().durable.items[5..]);
+    disk_simulated.failAfter(self, .read, abi.fault_short, 0, 3);
+    var buffer: [100]u8 = undefined;
+    const got = simulated_data.pread(self, bench.file, &buffer, 5);
+    try testing.expectEqualStrings(content, buffer[0..@intCast(got)]);
+
+    const before = disk_simulated.operationCount(self);
+    disk_simulated.failAfter(self, .sync, @intCast(-system.failure(.INTR)), 0, 5);
+    try testing.expectEqual(0, simulated_data.dataSync(self, bench.file));
+    disk_simulated.failOften(self, .write, @intCast(-system.failure(.INTR)), 1);
+    try testing.expectEqual(4, bench.write(0, "abcd", false));
+    try testing.expectEqual(before + 2, disk_simulated.operationCount(self));
+    disk_simulated.clearFaults(self);
+    try testing.expectEqual(0, simulated_data.dataSync(self, bench.file));
+
+    // What is left of a short write fails for itself.
+    disk_simulated.failAfter(self, .write, abi.fault_short, 0, 1);
+    disk_simulated.stopAfter(self, 1);
+    try testing.expectEqual(crashed, bench.write(1000, content, true));
+    const arrived = bench.inode().durable.items.len - 1000;
+    try testing.expect(arrived > 0 and arrived < content.len);
+}
+
+test "a crash forgets the faults that were planned, and none that come by chance" {
+    var bench = try Bench.init(8);
+    defer bench.deinit();
+    const self = bench.self;
+    disk_simulated.failAfter(self, .open, 5, 0, 9);
+    disk_simulated.failOften(self, .list, 5, 1);
+    try testing.expectEqual(0, simulated_names.directorySync(self, bench.directory));
+    try disk_simulated.crash(self);
+    const directory: usize = @intCast(simulated_names.directoryOpen(self, "/a/store", false));
+    defer simulated_names.handleClose(self, directory);
+    var opened: disk.OpenedFile = undefined;
+    try testing.expectEqual(0, simulated_data.fileOpen(self, directory, "000001.log", .{}, &opened));
+    simulated_names.handleClose(self, opened.handle);
+    const list = simulated_names.directoryList(self, directory, self, struct {
+        fn visit(_: *anyopaque, _: []const u8, _: u64) i32 {
+            return 0;
+        }
+    }.visit);
+    try testing.expectEqual(-5, list);
+}
+
+test "a bit that rots stays so over a sync and a crash; files are put, read, listed and removed from outside" {
+    var bench = try Bench.init(7);
+    defer bench.deinit();
+    const self = bench.self;
+    const path = "/a/store/000001.log";
+    try testing.expectEqual(4, bench.write(0, "abcd", true));
+    try testing.expectEqual(4, bench.write(2, "efgh", false));
+    try testing.expectEqual(0 * 8 + 1, simulated_tampering.rot(self, path, 0, 1));
+    try testing.expectEqual(2 * 8 + 0, simulated_tampering.rot(self, path, 2, 0));
+    try testing.expectEqual(0, simulated_data.dataSync(self, bench.file));
+    try testing.expectEqual(0, simulated_names.directorySync(self, bench.directory));
+    try disk_simulated.crash(self);
+    var buffer: [64]u8 = undefined;
+    try testing.expectEqual(6, simulated_tampering.read(self, path, 0, &buffer));
+    try testing.expectEqualStrings("cbdfgh", buffer[0..6]);
+    for (0..100) |_| {
+        const drawn: u64 = @intCast(simulated_tampering.rot(self, path, null, null));
+        try testing.expect(drawn < 6 * 8);
+        try testing.expectEqual(@as(i64, @intCast(drawn)), simulated_tampering.rot(self, path, drawn / 8, @intCast(drawn % 8)));
+    }
+    try testing.expectEqualStrings("cbdfgh", bench.inode().seen.items);
+
+    try testing.expectEqual(0, simulated_tampering.put(self, "/a/store/deep/er/file", "content"));
+    try testing.expectEqual(0, simulated_tampering.put(self, path, "short"));
+    try disk_simulated.crash(self);
+    const count = simulated_tampering.list(self, "/a/store", 0, &buffer);
+    try testing.expectEqualStrings("5 000001.log\n", buffer[0..@intCast(count)]);
+    try testing.expectEqual(7, simulated_tampering.read(self, "/a/store/deep/er/file", 0, &buffer));
+    try testing.expectEqual(0, simulated_tampering.remove(self, path));
+    try testing.expectEqual(system.failure(.NOENT), simulated_tampering.remove(self, path));
+    try testing.expectEqual(system.failure(.ISDIR), simulated_tampering.put(self, "/a/store", ""));
+    try testing.expectEqual(system.failure(.NOENT), simulated_tampering.rot(self, path, null, null));
 }

@@ -182,9 +182,8 @@ test("short transfers and interruptions are nothing that a store can see", async
   await driver.close();
   await driver.recover();
   assert.deepEqual(driver.state(), seen);
-  for (const pattern of [/^-- sync EINTR$/, /^-- write EINTR$/, /^-- sync_directory EINTR$/]) {
-    assert.ok(disk.operations.some((line) => pattern.test(line)), String(pattern));
-  }
+  const interrupted = disk.operations.filter((line) => / EINTR$/.test(line));
+  assert.ok(interrupted.length > 10, `${interrupted.length} interruptions`);
 });
 
 test("crash() forgets the faults that were planned", async () => {

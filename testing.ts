@@ -4,13 +4,17 @@
  *
  * @module
  */
-export {
-  type ChanceOfFault,
-  type DiskOperationName,
-  type FailNextOptions,
-  SimulatedDisk,
-  type SimulatedDiskOptions,
-} from "./src/testing/simulated_disk.ts";
+export { SimulatedDisk } from "./src/testing/simulated_disk.ts";
+export type {
+  ChanceOfFault,
+  DiskOperationName,
+  FailNextOptions,
+  Fault,
+  Latency,
+  RottenBit,
+  SimulatedDiskOptions,
+  SimulatedFile,
+} from "./src/testing/disk_plans.ts";
 export {
   CrashFailure,
   type CrashReport,

@@ -10,9 +10,7 @@ import { program, root, setUp } from "./setup.mjs";
 
 setUp();
 
-const seed = process.env.VARVE_SEED ?? String(randomInt(2 ** 31));
-console.log(`seed ${seed} (repeat with VARVE_SEED=${seed})`);
-const environment = { ...process.env, VARVE_SEED: seed, NO_COLOR: "1" };
+const environment = { ...process.env, NO_COLOR: "1" };
 const zig = join(root, "zig");
 
 /** A step: its command, and how its output says what passed and failed. */
@@ -40,10 +38,14 @@ let passed = 0;
 let failed = 0;
 for (const [name, command, args, cwd = root, count = checkCount] of steps) {
   const started = performance.now();
+  // Fresh for each step: the runtimes are not to try the same crashes twice.
+  const seed = process.env.VARVE_SEED ?? String(randomInt(2 ** 30));
+  console.log(`${name}: seed ${seed} (repeat with VARVE_SEED=${seed})`);
   const { status, output } = await run(
     command === "node" ? process.execPath : program(command),
     args,
     cwd,
+    seed,
   );
   const [good, bad] = count(output, status);
   passed += good;
@@ -54,11 +56,11 @@ for (const [name, command, args, cwd = root, count = checkCount] of steps) {
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed === 0 ? 0 : 1);
 
-function run(command, args, cwd) {
+function run(command, args, cwd, seed) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd,
-      env: environment,
+      env: { ...environment, VARVE_SEED: seed },
       stdio: ["ignore", "pipe", "pipe"],
     });
     let output = "";

@@ -34,57 +34,9 @@ export const SYMBOLS = {
     parameters: ["i32"],
     result: "f64",
   },
-  varve_disk_create: {
-    parameters: ["f64"],
-    result: "i32",
-  },
-  varve_disk_destroy: {
-    parameters: ["i32"],
-    result: "i32",
-  },
-  varve_disk_crash: {
-    parameters: ["i32"],
-    result: "i32",
-  },
-  varve_disk_kill: {
-    parameters: ["i32"],
-    result: "i32",
-  },
-  varve_disk_stop_after: {
-    parameters: ["i32", "f64"],
-    result: "i32",
-  },
-  varve_disk_fail: {
-    parameters: ["i32", "u32", "u32", "u32", "u32"],
-    result: "i32",
-  },
-  varve_disk_fail_often: {
-    parameters: ["i32", "u32", "u32", "f64"],
-    result: "i32",
-  },
-  varve_disk_clear_faults: {
-    parameters: ["i32"],
-    result: "i32",
-  },
-  varve_disk_set_capacity: {
-    parameters: ["i32", "f64"],
-    result: "i32",
-  },
-  varve_disk_set_clock: {
-    parameters: ["i32", "f64"],
-    result: "i32",
-  },
   varve_disk_clock: {
     parameters: ["i32"],
     result: "f64",
-  },
-  varve_disk_operation_count: {
-    parameters: ["i32"],
-    result: "f64",
-  },
-  varve_disk_log: {
-    parameters: ["i32", "f64", "buffer", "u32"],
-    result: "i32",
   },
   varve_store_open: {
     parameters: ["i32", "buffer", "u32", "u32", "u32"],
@@ -167,5 +119,77 @@ export const SYMBOLS = {
   varve_cache_bytes: {
     parameters: [],
     result: "f64",
+  },
+  varve_disk_create: {
+    parameters: ["f64"],
+    result: "i32",
+  },
+  varve_disk_destroy: {
+    parameters: ["i32"],
+    result: "i32",
+  },
+  varve_disk_crash: {
+    parameters: ["i32"],
+    result: "i32",
+  },
+  varve_disk_kill: {
+    parameters: ["i32"],
+    result: "i32",
+  },
+  varve_disk_stop_after: {
+    parameters: ["i32", "f64"],
+    result: "i32",
+  },
+  varve_disk_fail: {
+    parameters: ["i32", "u32", "u32", "u32", "u32"],
+    result: "i32",
+  },
+  varve_disk_fail_often: {
+    parameters: ["i32", "u32", "u32", "f64"],
+    result: "i32",
+  },
+  varve_disk_delay: {
+    parameters: ["i32", "u32", "u32", "u32"],
+    result: "i32",
+  },
+  varve_disk_clear_faults: {
+    parameters: ["i32"],
+    result: "i32",
+  },
+  varve_disk_set_capacity: {
+    parameters: ["i32", "f64"],
+    result: "i32",
+  },
+  varve_disk_set_clock: {
+    parameters: ["i32", "f64"],
+    result: "i32",
+  },
+  varve_disk_operation_count: {
+    parameters: ["i32"],
+    result: "f64",
+  },
+  varve_disk_log: {
+    parameters: ["i32", "f64", "buffer", "u32"],
+    result: "i32",
+  },
+  varve_disk_rot: {
+    parameters: ["i32", "buffer", "u32", "f64", "u32"],
+    result: "f64",
+  },
+  varve_disk_file_read: {
+    parameters: ["i32", "buffer", "u32", "f64", "buffer", "u32"],
+    result: "i32",
+  },
+  varve_disk_file_put: {
+    parameters: ["i32", "buffer", "u32", "buffer", "u32"],
+    result: "i32",
+  },
+  varve_disk_file_remove: {
+    parameters: ["i32", "buffer", "u32"],
+    result: "i32",
+  },
+  varve_disk_list: {
+    parameters: ["i32", "buffer", "u32", "f64", "buffer", "u32"],
+    result: "i32",
   },
 } as const;

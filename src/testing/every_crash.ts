@@ -1,5 +1,6 @@
 /** A user's program against every crash point: what `varve/testing` is for. */
-import { SimulatedDisk, type SimulatedDiskOptions } from "./simulated_disk.ts";
+import type { SimulatedDiskOptions } from "./disk_plans.ts";
+import { SimulatedDisk } from "./simulated_disk.ts";
 
 /** What a program tells its check: whatever it knows to be promised at that moment. */
 export type Note<T> = (promised: T) => void;

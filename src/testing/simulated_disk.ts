@@ -3,52 +3,27 @@
  * from its seed and from what the program does, in the same way in Deno and in Bun.
  */
 import { invalidArgument, quote, VarveError } from "../base/errors.ts";
-import { errnoOf, nativeError } from "../native/failure.ts";
-import { DiskOperation } from "../native/layout.gen.ts";
+import { nativeError } from "../native/failure.ts";
+import { Code } from "../native/layout.gen.ts";
 import { native } from "../native/library.ts";
 import { registerSimulatedDisk } from "../native/simulated_disks.ts";
 import { abandonStores } from "../store/registry.ts";
+import {
+  type DiskOperationName,
+  type FailNextOptions,
+  type Fault,
+  faultNumber,
+  kindOf,
+  type Latency,
+  type RottenBit,
+  type SimulatedDiskOptions,
+  type SimulatedFile,
+} from "./disk_plans.ts";
 
-/** What a disk does, by the names that `operations` shows. `sync` includes the sync within a synced write. */
-export type DiskOperationName =
-  | "create"
-  | "write"
-  | "sync"
-  | "allocate"
-  | "truncate"
-  | "rename"
-  | "unlink"
-  | "makeDirectory"
-  | "syncDirectory"
-  | "removeDirectory"
-  | "open"
-  | "read"
-  | "list";
-
-/** Faults that come by chance. */
-export interface ChanceOfFault {
-  /** Of all operations of this kind, how many fail: 0 to 1. */
-  readonly probability: number;
-  /** Default: `"EIO"`. */
-  readonly errno?: string;
-}
-
-export interface SimulatedDiskOptions {
-  /** A whole number, 0 to 2⁵³ − 1. Everything that chance decides is drawn from it. Default: 0. */
-  readonly seed?: number;
-  readonly faults?: { readonly [Operation in DiskOperationName]?: ChanceOfFault };
-  /** Bytes that all files together may have; beyond them: `ENOSPC`. Default: no bound. */
-  readonly capacity?: number;
-}
-
-export interface FailNextOptions {
-  /** So many operations of this kind succeed first. Default: 0. */
-  readonly skip?: number;
-  /** So many fail. Default: 1. */
-  readonly count?: number;
-}
-
-const LOG_BYTES = 64 * 1024;
+const TEXT_BYTES = 64 * 1024;
+/** To the library: a place for it to draw. */
+const ANY_OFFSET = -1;
+const ANY_BIT = 8;
 
 /**
  * A disk in memory. What was synced stays over a `crash()`; of the rest the seed decides: writes arrive whole, not at all or
@@ -79,7 +54,7 @@ export class SimulatedDisk {
   #storeCount = 0;
 
   /** @throws {VarveError} `ERR_INVALID_ARGUMENT` */
-  constructor({ seed = 0, faults = {}, capacity }: SimulatedDiskOptions = {}) {
+  constructor({ seed = 0, faults = {}, capacity, latency = {} }: SimulatedDiskOptions = {}) {
     if (!Number.isSafeInteger(seed) || seed < 0) {
       throw invalidArgument(`Cannot make a disk: seed takes a whole number, not ${quote(seed)}`);
     }
@@ -94,6 +69,9 @@ export class SimulatedDisk {
     try {
       for (const [operation, chance] of Object.entries(faults)) {
         this.failOften(operation as DiskOperationName, chance.probability, chance.errno);
+      }
+      for (const [operation, late] of Object.entries(latency)) {
+        this.delay(operation as DiskOperationName, late);
       }
       if (capacity !== undefined) this.capacity = capacity;
     } catch (error) {
@@ -128,24 +106,133 @@ export class SimulatedDisk {
     this.#call("stop", native().call.varve_disk_stop_after(this.#id, count));
   }
 
-  /** Lets the next operation of a kind fail, with an errno by name. A sync that fails loses data for good: the next one succeeds. */
+  /**
+   * Lets the next operation of a kind fail. A sync that fails loses data for good: the next one succeeds.
+   *
+   * @example
+   * ```ts
+   * import { SimulatedDisk } from "varve/testing";
+   *
+   * using disk = new SimulatedDisk();
+   * disk.failNext("sync"); // with EIO
+   * disk.failNext("write", "ENOSPC", { skip: 3, count: 2 }); // the fourth write, and the fifth
+   * disk.failNext("write", "short"); // in two pieces: this takes the place of the plan before it
+   * ```
+   */
   failNext(
     operation: DiskOperationName,
-    errno = "EIO",
+    errno: Fault = "EIO",
     { skip = 0, count = 1 }: FailNextOptions = {},
   ): void {
-    const [kind, number] = [kindOf(operation), errnoNumber(errno)];
+    const [kind, number] = [kindOf(operation), faultNumber(operation, errno)];
     this.#call("fail", native().call.varve_disk_fail(this.#id, kind, number, skip, count));
   }
 
   /** Lets operations of a kind fail by chance, 0 to 1. */
-  failOften(operation: DiskOperationName, probability: number, errno = "EIO"): void {
-    const [kind, number] = [kindOf(operation), errnoNumber(errno)];
+  failOften(operation: DiskOperationName, probability: number, errno: Fault = "EIO"): void {
+    const [kind, number] = [kindOf(operation), faultNumber(operation, errno)];
     const { call } = native();
     this.#call("fail", call.varve_disk_fail_often(this.#id, kind, number, probability));
   }
 
-  /** Every operation succeeds from now on, and there is room. */
+  /**
+   * Lets the answers of a kind of operation come late: the disk has done it, and the store learns of it so many steps later. Jobs of
+   * other threads go on meanwhile; a crash that comes before the answer swallows it. Zero: at once.
+   */
+  delay(operation: DiskOperationName, latency: Latency): void {
+    const kind = kindOf(operation);
+    const [least, most] = typeof latency === "number" ? [latency, latency] : latency;
+    const valid = Number.isInteger(least) && Number.isInteger(most) && 0 <= least && least <= most;
+    if (!valid || native().call.varve_disk_delay(this.#id, kind, least, most) === Code.invalid) {
+      throw invalidArgument(`Cannot delay ${quote(operation)}: ${quote(latency)} are no steps`);
+    }
+  }
+
+  /**
+   * A bit of a file turns over, as on a medium that decays: of the byte at `offset`, the given one; where they are left out, the seed
+   * decides. What the store has in memory, cached blocks too, does not change.
+   *
+   * @throws {VarveError} `ERR_NOT_FOUND` without such a file; `ERR_INVALID_ARGUMENT` for an offset beyond its end
+   */
+  rot(path: string, offset?: number, bit?: number): RottenBit {
+    const at = offset ?? ANY_OFFSET;
+    const name = pathBytes(path);
+    const valid = (offset === undefined || (Number.isSafeInteger(offset) && offset >= 0)) &&
+      (bit === undefined || (Number.isInteger(bit) && bit >= 0 && bit < 8));
+    const turned = valid
+      ? native().call.varve_disk_rot(this.#id, name, name.length, at, bit ?? ANY_BIT)
+      : Code.invalid;
+    if (turned === Code.invalid) {
+      const place = `bit ${quote(bit ?? "any")} of byte ${quote(offset ?? "any")}`;
+      throw invalidArgument(`Cannot turn ${place} of '${path}' over: it has no such bit`);
+    }
+    requireFile(turned, "turn a bit over in", path);
+    return { offset: Math.floor(turned / 8), bit: turned % 8 };
+  }
+
+  /**
+   * The files in a directory, in the order in which their names were made.
+   *
+   * @throws {VarveError} `ERR_NOT_FOUND`
+   */
+  files(directory: string): SimulatedFile[] {
+    const name = pathBytes(directory);
+    const lines = this.#text((offset, into) => {
+      const { call } = native();
+      const count = call.varve_disk_list(this.#id, name, name.length, offset, into, into.length);
+      return requireFile(count, "list", directory);
+    });
+    return lines.map((line) => {
+      const space = line.indexOf(" ");
+      return { name: line.slice(space + 1), bytes: Number(line.slice(0, space)) };
+    });
+  }
+
+  /**
+   * What a file holds, as a reader sees it.
+   *
+   * @throws {VarveError} `ERR_NOT_FOUND`
+   */
+  readFile(path: string): Uint8Array {
+    const name = pathBytes(path);
+    const directory = path.slice(0, path.lastIndexOf("/")) || "/";
+    const own = path.slice(path.lastIndexOf("/") + 1);
+    const bytes = this.files(directory).find((file) => file.name === own)?.bytes ?? 0;
+    const into = new Uint8Array(new ArrayBuffer(Math.max(bytes, 1)));
+    const { call } = native();
+    const count = call.varve_disk_file_read(this.#id, name, name.length, 0, into, into.length);
+    return into.subarray(0, requireFile(count, "read", path));
+  }
+
+  /**
+   * Puts a file in place, as if by somebody else: with its directories if they are missing, durable at once, and no operation of the
+   * disk. So are files of a store swapped, cut or replaced.
+   */
+  writeFile(path: string, content: Uint8Array): void {
+    const name = pathBytes(path);
+    const { call } = native();
+    const result = call.varve_disk_file_put(
+      this.#id,
+      name,
+      name.length,
+      content,
+      content.length,
+    );
+    requireFile(result, "write", path);
+  }
+
+  /**
+   * Removes a file, as if by somebody else, durably.
+   *
+   * @throws {VarveError} `ERR_NOT_FOUND`
+   */
+  removeFile(path: string): void {
+    const name = pathBytes(path);
+    const result = native().call.varve_disk_file_remove(this.#id, name, name.length);
+    requireFile(result, "remove", path);
+  }
+
+  /** Every operation succeeds from now on, and there is room. Latency stays. */
   clearFaults(): void {
     this.#call("repair", native().call.varve_disk_clear_faults(this.#id));
   }
@@ -165,16 +252,13 @@ export class SimulatedDisk {
    * offset, the bytes, their checksum, and the error if there was one. Reads have a dash for a number.
    */
   get operations(): readonly string[] {
-    const into = new Uint8Array(LOG_BYTES);
-    let text = "";
-    for (;;) {
-      const bytes = native().call.varve_disk_log(this.#id, this.#logBytes, into, into.length);
+    const lines = this.#text((offset, into) => {
+      const from = this.#logBytes + offset;
+      const bytes = native().call.varve_disk_log(this.#id, from, into, into.length);
       this.#call("read the log of", Math.min(bytes, 0));
-      if (bytes === 0) break;
-      text += new TextDecoder().decode(into.subarray(0, bytes));
-      this.#logBytes += bytes;
-    }
-    if (text !== "") this.#lines = [...this.#lines, ...text.trimEnd().split("\n")];
+      return bytes;
+    }, (bytes) => this.#logBytes += bytes);
+    if (lines.length > 0) this.#lines = [...this.#lines, ...lines];
     return this.#lines;
   }
 
@@ -194,28 +278,39 @@ export class SimulatedDisk {
     this.#call("give back", native().call.varve_disk_destroy(this.#id));
   }
 
+  /** Lines of a text that the library hands out in pieces. */
+  #text(
+    read: (offset: number, into: Uint8Array) => number,
+    done: (bytes: number) => void = () => {},
+  ): string[] {
+    const into = new Uint8Array(TEXT_BYTES);
+    const decoder = new TextDecoder();
+    let text = "";
+    let offset = 0;
+    for (;;) {
+      const bytes = read(offset, into);
+      if (bytes === 0) break;
+      text += decoder.decode(into.subarray(0, bytes), { stream: true });
+      offset += bytes;
+    }
+    done(offset);
+    return text === "" ? [] : text.trimEnd().split("\n");
+  }
+
   #call(verb: string, result: number): void {
     if (result < 0) throw nativeError(result, `Cannot ${verb} the simulated disk`);
   }
 }
 
-function kindOf(operation: DiskOperationName): number {
-  const kind = DiskOperation[operation];
-  if (kind !== undefined) return kind;
-  const known = Object.keys(DiskOperation).join(", ");
-  throw invalidArgument(`Cannot fail ${quote(operation)}: takes one of ${known}`);
+function pathBytes(path: string): Uint8Array {
+  return new Uint8Array(new TextEncoder().encode(path));
 }
 
-const errnos = new Map<string, number>();
-
-function errnoNumber(name: string): number {
-  const number = errnos.get(name) ?? errnoOf(name);
-  if (number === undefined) {
-    throw new VarveError(
-      "ERR_INVALID_ARGUMENT",
-      `Cannot fail with ${quote(name)}: this system has no such errno`,
-    );
-  }
-  errnos.set(name, number);
-  return number;
+/** A call on a file from outside: its result, or what was wrong with the path. */
+function requireFile(result: number, verb: string, path: string): number {
+  if (result >= 0) return result;
+  const error = nativeError(result, `Cannot ${verb} '${path}' on the simulated disk`, { path });
+  if (error.errnoName !== "ENOENT") throw error;
+  const missing = `Cannot ${verb} '${path}' on the simulated disk: it is not there`;
+  throw new VarveError("ERR_NOT_FOUND", missing, { path, cause: error });
 }

@@ -1,67 +1,7 @@
 /** After any crash: a prefix of the commit order with everything that was promised, batches whole over all families. */
-import assert from "node:assert/strict";
-import fc from "fast-check";
-import { VarveError } from "../../mod.ts";
-import { SimulatedDisk, type StoreOperation, storeOperations } from "../../testing.ts";
 import { test } from "../harness.ts";
-import { Driver } from "./driver.ts";
-import { isSame, show } from "./history.ts";
-import { crashes, seed, seeded } from "./support.ts";
+import { requireCrashes } from "./crash_run.ts";
+import { seed } from "./support.ts";
 
-interface Round {
-  readonly operations: readonly StoreOperation[];
-  /** Disk operations until the power fails; those that come later crash at the end. */
-  readonly crashAfter: number;
-  /** The same for one recovery after the other. */
-  readonly recoveries: readonly number[];
-  /** Whether the process dies instead, and the power fails only then, or not at all. */
-  readonly killed: boolean;
-}
-
-const rounds = fc.array(
-  fc.record({
-    operations: storeOperations(fc),
-    crashAfter: fc.oneof(fc.nat(40), fc.nat(250)),
-    recoveries: fc.array(fc.nat(14), { maxLength: 2 }),
-    killed: fc.boolean(),
-  }),
-  { minLength: 1, maxLength: 3 },
-);
-
-async function survives(diskSeed: number, story: readonly Round[]): Promise<void> {
-  using disk = new SimulatedDisk({ seed: diskSeed });
-  const driver = new Driver(disk);
-  for (const { operations, crashAfter, recoveries, killed } of story) {
-    disk.crashAfter(crashAfter);
-    if (await opened(driver)) await driver.run(operations);
-    if (killed) disk.kill();
-    else disk.crash();
-    for (const operation of recoveries) {
-      disk.crashAfter(operation);
-      await opened(driver);
-      disk.crash();
-    }
-    const found = await driver.recover();
-    disk.crash();
-    await driver.open();
-    const again = driver.state();
-    assert.ok(isSame(found, again), `${show(found)} became ${show(again)} by a second crash`);
-    disk.crash();
-  }
-}
-
-async function opened(driver: Driver): Promise<boolean> {
-  try {
-    await driver.open();
-    return true;
-  } catch (error) {
-    if (error instanceof VarveError && error.code === "ERR_CLOSED") return false;
-    throw error;
-  }
-}
-
-test(`after any crash the store is a prefix with all that was promised (VARVE_SEED=${seed})`, () =>
-  seeded(async () => {
-    const property = fc.asyncProperty(fc.nat(), rounds, survives);
-    await fc.assert(property, { seed, numRuns: crashes(250), endOnFailure: false });
-  }));
+test(`after any of 2,000 crashes the store is a prefix with all that was promised (VARVE_SEED=${seed})`, () =>
+  requireCrashes("prefix", 2_000));

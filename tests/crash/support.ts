@@ -2,9 +2,9 @@
 import process from "node:process";
 
 /** `VARVE_SEED` repeats a run. */
-export const seed = Number(process.env.VARVE_SEED ?? Math.floor(Math.random() * 2 ** 31));
+export const seed = Number(process.env.VARVE_SEED ?? Math.floor(Math.random() * 2 ** 30));
 
-/** `VARVE_CRASHES` multiplies the work of every file: it is the number of crashes that each property gets. */
+/** `VARVE_CRASHES` sets the work of every file: it is the number of crashes that each property gets. */
 export function crashes(usual: number): number {
   const wanted = process.env.VARVE_CRASHES;
   return wanted === undefined || wanted === "" ? usual : Number(wanted);

@@ -64,6 +64,9 @@ pub const DiskOperation = enum(u32) {
     list = 12,
 };
 
+/// In place of an errno, for `write` and `read` of a simulated disk: the call transfers a part, and is made again.
+pub const fault_short: u32 = 4096;
+
 // ---------------------------------------------------------------------------------------------------------------
 // Files. A file is named by its kind and number; names are built in Zig, so nothing escapes the directory.
 

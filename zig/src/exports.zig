@@ -5,7 +5,6 @@ const std = @import("std");
 const abi = @import("abi.zig");
 const checksum = @import("checksum.zig");
 const disk_registry = @import("disk_registry.zig");
-const disk_simulated = @import("disk_simulated.zig");
 const error_detail = @import("error_detail.zig");
 const file_jobs = @import("file_jobs.zig");
 const layout = @import("layout.zig");
@@ -100,112 +99,11 @@ pub export fn varve_region_bytes(id: i32) f64 {
 // ---------------------------------------------------------------------------------------------------------------
 // Disks and stores
 
-pub export fn varve_disk_create(seed: f64) i32 {
-    return disk_registry.create(file_jobs.whole(seed) orelse return invalid);
-}
-
-pub export fn varve_disk_destroy(disk: i32) i32 {
-    return disk_registry.destroy(disk);
-}
-
-/// The power fails, if it has not yet, and comes back.
-pub export fn varve_disk_crash(disk: i32) i32 {
-    const simulated = acquireSimulated(disk) orelse return closed;
-    defer disk_registry.release(disk);
-    disk_simulated.crash(simulated) catch return abi.Code.no_memory.int();
-    return 0;
-}
-
-/// The process dies, the machine goes on: nothing that was written is lost, nor synced.
-pub export fn varve_disk_kill(disk: i32) i32 {
-    const simulated = acquireSimulated(disk) orelse return closed;
-    defer disk_registry.release(disk);
-    disk_simulated.kill(simulated);
-    return 0;
-}
-
-/// The power is to fail behind so many further operations; zero: now.
-pub export fn varve_disk_stop_after(disk: i32, operations: f64) i32 {
-    const simulated = acquireSimulated(disk) orelse return closed;
-    defer disk_registry.release(disk);
-    disk_simulated.stopAfter(simulated, file_jobs.whole(operations) orelse return invalid);
-    return 0;
-}
-
-/// After `skip` operations of the kind, `count` fail with the errno (positive).
-pub export fn varve_disk_fail(disk: i32, operation: u32, errno: u32, skip: u32, count: u32) i32 {
-    const simulated = acquireSimulated(disk) orelse return closed;
-    defer disk_registry.release(disk);
-    const kind = std.enums.fromInt(abi.DiskOperation, operation) orelse return invalid;
-    if (errno == 0 or errno > 4095) return invalid;
-    disk_simulated.failAfter(simulated, kind, errno, skip, count);
-    return 0;
-}
-
-/// Operations of the kind fail by chance, from 0 to 1.
-pub export fn varve_disk_fail_often(disk: i32, operation: u32, errno: u32, chance: f64) i32 {
-    const simulated = acquireSimulated(disk) orelse return closed;
-    defer disk_registry.release(disk);
-    const kind = std.enums.fromInt(abi.DiskOperation, operation) orelse return invalid;
-    if (errno == 0 or errno > 4095 or !(chance >= 0 and chance <= 1)) return invalid;
-    disk_simulated.failOften(simulated, kind, errno, chance);
-    return 0;
-}
-
-/// No fault is planned any more, and there is room.
-pub export fn varve_disk_clear_faults(disk: i32) i32 {
-    const simulated = acquireSimulated(disk) orelse return closed;
-    defer disk_registry.release(disk);
-    disk_simulated.clearFaults(simulated);
-    return 0;
-}
-
-/// All files together may have so many bytes.
-pub export fn varve_disk_set_capacity(disk: i32, bytes: f64) i32 {
-    const simulated = acquireSimulated(disk) orelse return closed;
-    defer disk_registry.release(disk);
-    disk_simulated.setCapacity(simulated, file_jobs.whole(bytes) orelse return invalid);
-    return 0;
-}
-
-/// Milliseconds since 1970.
-pub export fn varve_disk_set_clock(disk: i32, milliseconds: f64) i32 {
-    const simulated = acquireSimulated(disk) orelse return closed;
-    defer disk_registry.release(disk);
-    if (!std.math.isFinite(milliseconds)) return invalid;
-    disk_simulated.setClock(simulated, milliseconds);
-    return 0;
-}
-
 /// Milliseconds since 1970, of any disk.
 pub export fn varve_disk_clock(disk: i32) f64 {
     const found = disk_registry.acquire(disk) orelse return closed;
     defer disk_registry.release(disk);
     return found.vtable.now(found.context);
-}
-
-/// Numbered operations so far.
-pub export fn varve_disk_operation_count(disk: i32) f64 {
-    const simulated = acquireSimulated(disk) orelse return closed;
-    defer disk_registry.release(disk);
-    return @floatFromInt(disk_simulated.operationCount(simulated));
-}
-
-/// The log of operations from a byte on; how many bytes were copied.
-pub export fn varve_disk_log(disk: i32, offset: f64, out: ?[*]u8, out_bytes: u32) i32 {
-    const simulated = acquireSimulated(disk) orelse return closed;
-    defer disk_registry.release(disk);
-    const from = file_jobs.whole(offset) orelse return invalid;
-    const start = out orelse return 0;
-    return @intCast(disk_simulated.readLog(simulated, from, start[0..@min(out_bytes, std.math.maxInt(i32))]));
-}
-
-/// Null for the real disk too. REQUIRES: released by `disk_registry.release`.
-fn acquireSimulated(disk: i32) ?*disk_simulated.Simulated {
-    const found = disk_registry.acquire(disk) orelse return null;
-    if (disk_simulated.from(found)) |simulated| return simulated;
-    disk_registry.release(disk);
-    return null;
 }
 
 pub export fn varve_store_open(disk: i32, path: ?[*]const u8, path_bytes: u32, flags: u32, io_threads: u32) i32 {

@@ -11,6 +11,7 @@ const std = @import("std");
 const abi = @import("abi.zig");
 const disk_simulated = @import("disk_simulated.zig");
 const job_dispatch = @import("job_dispatch.zig");
+const LateJobs = @import("late_jobs.zig").LateJobs;
 const locks = @import("locks.zig");
 const c = std.c;
 const Store = @import("store.zig").Store;
@@ -68,6 +69,9 @@ pub const JobRunner = struct {
     log_pending: std.atomic.Value(u32) = .init(0),
 
     /// Jobs queued or running: an index submitted twice is refused.
+    /// Stepped disks only.
+    late: LateJobs = .{},
+
     in_flight: [abi.job_count]std.atomic.Value(bool) = @splat(.init(false)),
     completion_mutex: locks.Mutex = .{},
 
@@ -89,7 +93,14 @@ pub const JobRunner = struct {
         if (!self.claim(job)) return abi.Code.invalid.int();
         const head = self.record(job);
         @atomicStore(u32, &head.state, @intFromEnum(abi.JobState.running), .release);
-        job_dispatch.run(store, &.{head});
+        if (disk_simulated.from(store.disk)) |simulated| {
+            // Whoever blocks for it lets that much time pass.
+            _ = disk_simulated.takeDelay(simulated);
+            job_dispatch.run(store, &.{head});
+            self.mutex.lock();
+            defer self.mutex.unlock();
+            self.late.steps += disk_simulated.takeDelay(simulated);
+        } else job_dispatch.run(store, &.{head});
         self.in_flight[job].store(false, .release);
         @atomicStore(u32, &head.state, @intFromEnum(abi.JobState.done), .seq_cst);
         return 0;
@@ -235,13 +246,17 @@ pub const JobRunner = struct {
     }
 
     fn execute(self: *JobRunner, store: *Store, batch: Batch) void {
+        self.carryOut(store, batch);
+        for (batch.jobs[0..batch.count]) |job| self.complete(job);
+    }
+
+    fn carryOut(self: *JobRunner, store: *Store, batch: Batch) void {
         var heads: [batch_max]*abi.JobHead = undefined;
         for (batch.jobs[0..batch.count], heads[0..batch.count]) |job, *head| {
             head.* = self.record(job);
             @atomicStore(u32, &head.*.state, @intFromEnum(abi.JobState.running), .release);
         }
         job_dispatch.run(store, heads[0..batch.count]);
-        for (batch.jobs[0..batch.count]) |job| self.complete(job);
     }
 
     fn complete(self: *JobRunner, job: u32) void {
@@ -283,26 +298,58 @@ pub const JobRunner = struct {
         return @intFromBool(@atomicLoad(u32, &shared.completion_tail, .seq_cst) != seen);
     }
 
-    /// Stepped disks: runs the oldest job of a lane that the seed chooses. One, or zero if there is none.
+    /// Stepped disks: hands out the answers that are due, or else runs the oldest job of a lane that the seed chooses.
+    /// One, or zero if there is nothing to wait for.
     pub fn step(self: *JobRunner, store: *Store) i32 {
         const simulated = disk_simulated.from(store.disk) orelse return abi.Code.invalid.int();
         self.mutex.lock();
-        var waiting: u32 = 0;
-        for (self.lanes) |lane| waiting += @intFromBool(lane.count > 0);
-        if (waiting == 0) {
+        self.late.steps += 1;
+        if (self.answerLate(disk_simulated.epochOf(simulated))) {
             self.mutex.unlock();
-            return 0;
+            return 1;
+        }
+        var waiting: u32 = 0;
+        for (0..lane_count) |lane| waiting += @intFromBool(self.isRunnable(lane));
+        if (waiting == 0) {
+            defer self.mutex.unlock();
+            return @intFromBool(self.late.count > 0);
         }
         var chosen = disk_simulated.draw(simulated, waiting);
-        const lane: abi.Lane = for (self.lanes, 0..) |each, index| {
-            if (each.count == 0) continue;
+        const lane: abi.Lane = for (0..lane_count) |index| {
+            if (!self.isRunnable(index)) continue;
             if (chosen == 0) break @enumFromInt(index);
             chosen -= 1;
         } else unreachable;
         const batch = self.take(lane);
         self.mutex.unlock();
-        self.execute(store, batch);
+
+        _ = disk_simulated.takeDelay(simulated);
+        self.carryOut(store, batch);
+        const delay = disk_simulated.takeDelay(simulated);
+        const epoch = disk_simulated.epochOf(simulated);
+        self.mutex.lock();
+        defer self.mutex.unlock();
+        for (batch.jobs[0..batch.count]) |job| {
+            if (delay == 0) self.complete(job) else self.late.add(job, lane, delay, epoch);
+        }
         return 1;
+    }
+
+    fn isRunnable(self: *JobRunner, lane: usize) bool {
+        return self.lanes[lane].count > 0 and self.late.leavesThread(@enumFromInt(lane), self.io_threads);
+    }
+
+    /// Completes the late jobs that are due; false if none is. REQUIRES: the mutex.
+    fn answerLate(self: *JobRunner, epoch: u32) bool {
+        var found = false;
+        while (self.late.takeDue()) |late| {
+            const head = self.record(late.job);
+            // The crash came before the answer. A handle is given out all the same, so that it can be given back.
+            if (late.epoch != epoch and head.result == 0) head.result = abi.Code.crashed.int();
+            self.complete(late.job);
+            found = true;
+        }
+        return found;
     }
 
     // -----------------------------------------------------------------------------------------------------------

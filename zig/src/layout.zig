@@ -1,10 +1,11 @@
-//! Writes out what abi.zig and exports.zig define, as TypeScript, and hashes it. The generator writes the text
+//! Writes out what abi.zig and the exports define, as TypeScript, and hashes it. The generator writes the text
 //! to files; the library only hashes it, so that a loader finds out at once that the two halves differ.
 
 const std = @import("std");
 const abi = @import("abi.zig");
 const checksum = @import("checksum.zig");
 const exports = @import("exports.zig");
+const exports_simulated = @import("exports_simulated.zig");
 
 const Member = struct { name: []const u8, value: i64 };
 const Group = struct { name: []const u8, members: []const Member };
@@ -173,9 +174,9 @@ const groups: []const Group = found: {
 const symbols: []const Symbol = found: {
     @setEvalBranchQuota(100_000);
     var list: []const Symbol = &.{};
-    for (@typeInfo(exports).@"struct".decls) |declaration| {
+    for (.{ exports, exports_simulated }) |Room| for (@typeInfo(Room).@"struct".decls) |declaration| {
         if (!std.mem.startsWith(u8, declaration.name, "varve_")) continue;
-        const function = @typeInfo(@TypeOf(@field(exports, declaration.name))).@"fn";
+        const function = @typeInfo(@TypeOf(@field(Room, declaration.name))).@"fn";
         if (function.params.len > 6) @compileError(declaration.name ++ " has more than six parameters");
         var parameters: []const []const u8 = &.{};
         for (function.params) |parameter| parameters = parameters ++ .{typeName(parameter.type.?)};
@@ -184,7 +185,7 @@ const symbols: []const Symbol = found: {
             .parameters = parameters,
             .result = typeName(function.return_type.?),
         }};
-    }
+    };
     break :found list;
 };
 

@@ -5,6 +5,8 @@
 //!     13 rename /data/000003.temporary to CURRENT
 //!     14 sync_directory /data EIO
 //!     -- read /data/CURRENT 0 +20
+//!     -- sync EINTR
+//!     -- rot /data/CURRENT 3 bit 7
 
 const std = @import("std");
 const abi = @import("abi.zig");
@@ -42,6 +44,14 @@ pub const OperationLog = struct {
         self.print(detail, arguments);
         if (result < 0) self.failure(@intCast(result));
         self.print("\n", .{});
+    }
+
+    pub fn addInterruption(self: *OperationLog, operation: abi.DiskOperation) void {
+        self.print("-- {s} EINTR\n", .{@tagName(operation)});
+    }
+
+    pub fn addDamage(self: *OperationLog, file: []const u8, offset: u64, bit: u3) void {
+        self.print("-- rot {s} {d} bit {d}\n", .{ file, offset, bit });
     }
 
     pub fn addEvent(self: *OperationLog, event: []const u8) void {

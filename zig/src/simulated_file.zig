@@ -157,6 +157,29 @@ pub const Inode = struct {
         for (target, @as(usize, @intCast(start))..) |*byte, at| byte.* = mood.recycled[at % mood.recycled.len];
     }
 
+    /// A bit of the medium turns over, in what is on its way there too. REQUIRES: `offset` is in the file.
+    pub fn rot(self: *Inode, offset: u64, bit: u3) void {
+        const mask = @as(u8, 1) << bit;
+        self.seen.items[@intCast(offset)] ^= mask;
+        if (offset < self.durable.items.len) self.durable.items[@intCast(offset)] ^= mask;
+        for (self.changes.items) |change| switch (change.what) {
+            .write => |written| if (offset >= written.offset and offset - written.offset < written.bytes.len) {
+                written.bytes[@intCast(offset - written.offset)] ^= mask;
+            },
+            .size => {},
+        };
+    }
+
+    /// Other content, durable.
+    pub fn replace(self: *Inode, content: []const u8) error{OutOfMemory}!void {
+        for ([_]*Bytes{ &self.seen, &self.durable }) |list| {
+            try list.ensureTotalCapacity(gpa, content.len);
+            list.clearRetainingCapacity();
+            list.appendSliceAssumeCapacity(content);
+        }
+        self.forgetChanges();
+    }
+
     pub fn forgetChanges(self: *Inode) void {
         for (self.changes.items) |change| switch (change.what) {
             .write => |written| gpa.free(written.bytes),

@@ -10,7 +10,7 @@ test {
     _ = @import("system.zig");
     _ = @import("coalesce.zig");
     _ = @import("disk_real.zig");
-    _ = @import("disk_simulated.zig");
+    _ = @import("tests/simulated_disk_test.zig");
     _ = @import("disk_registry.zig");
     _ = @import("file_name.zig");
     _ = @import("checksum.zig");
@@ -18,6 +18,7 @@ test {
     _ = @import("log_writer.zig");
     _ = @import("file_jobs.zig");
     _ = @import("job_dispatch.zig");
+    _ = @import("late_jobs.zig");
     _ = @import("job_runner.zig");
     _ = @import("store.zig");
     _ = @import("tests/coalesce_test.zig");

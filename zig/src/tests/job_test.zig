@@ -3,6 +3,7 @@
 const std = @import("std");
 const abi = @import("../abi.zig");
 const disk_registry = @import("../disk_registry.zig");
+const disk_simulated = @import("../disk_simulated.zig");
 const error_detail = @import("../error_detail.zig");
 const job_runner = @import("../job_runner.zig");
 const region = @import("../region.zig");
@@ -322,4 +323,35 @@ test "a read-only store makes no file and writes none" {
     write.bytes = 1;
     try testing.expectEqual(system.failure(.ROFS), try fixture.run(1));
     try testing.expectEqual(invalid, store_registry.open(0, "/tmp", 3, 1));
+}
+
+test "on a stepped disk a late answer comes at its step, other lanes go on meanwhile, and a crash swallows it" {
+    var fixture = try Fixture.init(false);
+    defer fixture.deinit();
+    const file = try fixture.create(.temporary, 12, 0);
+    const simulated = disk_simulated.from(fixture.store.disk).?;
+    disk_simulated.delay(simulated, .sync, 5, 5);
+    const runner = &fixture.store.runner;
+    const State = abi.JobState;
+    fixture.prepare(1, .file_sync, .log).file = file;
+    fixture.prepare(2, .file_size, .log).file = file;
+    fixture.prepare(3, .file_size, .read).file = file;
+    for (1..4) |job| try testing.expectEqual(0, runner.submit(fixture.store, @intCast(job)));
+    const before = disk_simulated.operationCount(simulated);
+    for (0..5) |_| try testing.expectEqual(1, runner.step(fixture.store));
+    // The disk has done it, the store does not know it yet.
+    try testing.expectEqual(before + 1, disk_simulated.operationCount(simulated));
+    try testing.expectEqual(@intFromEnum(State.running), fixture.file(1).head.state);
+    try testing.expectEqual(@intFromEnum(State.queued), fixture.file(2).head.state);
+    try testing.expectEqual(@intFromEnum(State.done), fixture.file(3).head.state);
+    try fixture.finish(2);
+    try testing.expectEqual(0, fixture.file(1).head.result);
+
+    fixture.prepare(1, .file_sync, .log).file = file;
+    try testing.expectEqual(0, runner.submit(fixture.store, 1));
+    try testing.expectEqual(1, runner.step(fixture.store));
+    try disk_simulated.crash(simulated);
+    try fixture.finish(1);
+    try testing.expectEqual(abi.Code.crashed.int(), fixture.file(1).head.result);
+    try testing.expectEqual(0, runner.step(fixture.store));
 }

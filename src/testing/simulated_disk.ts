@@ -23,7 +23,8 @@ export type DiskOperationName =
   | "removeDirectory"
   | "open"
   | "read"
-  | "list";
+  | "list"
+  | "link";
 
 /** Faults that come by chance. */
 export interface ChanceOfFault {

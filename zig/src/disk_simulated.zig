@@ -347,6 +347,9 @@ const vtable: disk.Disk.VTable = .{
     .rename = rename,
     .unlink = unlink,
     .directory_remove = directoryRemove,
+    .subdirectory_open = subdirectoryOpen,
+    .subdirectory_remove = subdirectoryRemove,
+    .link = link,
     .now = now,
     .stepped = true,
 };
@@ -657,10 +660,17 @@ fn renamed(self: *Simulated, directory: *Directory, from_name: []const u8, to_na
     if (failed < 0) return failed;
     const entry = directory.names.get(from_name) orelse return system.failure(.NOENT);
     if (std.mem.eql(u8, from_name, to_name)) return 0;
-    if (directory.names.get(to_name)) |replaced| {
-        if (replaced == .directory) return system.failure(.ISDIR);
+    if (directory.names.get(to_name)) |replaced| switch (replaced) {
+        .directory => |other| {
+            if (entry == .file) return system.failure(.ISDIR);
+            if (other.names.count() > 0) return system.failure(.NOTEMPTY);
+        },
+        .file => if (entry == .directory) return system.failure(.NOTDIR),
+    };
+    switch (entry) {
+        .file => |file| file.setName(to_name) catch return no_memory,
+        .directory => |moved| moved.setName(to_name) catch return no_memory,
     }
-    if (entry == .file) entry.file.setName(to_name) catch return no_memory;
     directory.rename(from_name, to_name) catch return no_memory;
     return 0;
 }
@@ -696,6 +706,62 @@ fn directoryRemove(context: *anyopaque, path: []const u8) disk.Result {
     if (failed == 0) parent.remove(directory.name) catch return no_memory;
     if (self.note(.remove_directory, directory, "", "", .{}, failed) < 0) return failed;
     return if (self.off) crashed else self.syncNames(parent);
+}
+
+fn subdirectoryOpen(context: *anyopaque, handle: usize, name: []const u8, create_missing: bool) disk.Result {
+    const self = of(context);
+    self.mutex.lock();
+    defer self.mutex.unlock();
+    const parent = directoryOf(self, handle) orelse return crashed;
+    const found = if (parent.names.get(name)) |entry| found: {
+        if (entry == .file) return system.failure(.NOTDIR);
+        if (create_missing) {
+            const synced = self.syncNames(parent);
+            if (synced < 0) return synced;
+            if (self.off) return crashed;
+        }
+        break :found entry.directory;
+    } else made: {
+        if (!create_missing) return system.failure(.NOENT);
+        switch (self.addDirectory(parent, name)) {
+            .found => |made| break :made made,
+            .failed => |result| return result,
+        }
+    };
+    return makeHandle(self, .{ .directory = found }, found, false);
+}
+
+fn subdirectoryRemove(context: *anyopaque, handle: usize, name: []const u8) disk.Result {
+    const self = of(context);
+    self.mutex.lock();
+    defer self.mutex.unlock();
+    const parent = directoryOf(self, handle) orelse return crashed;
+    const entry = parent.names.get(name) orelse return system.failure(.NOENT);
+    if (entry == .file) return system.failure(.NOTDIR);
+    if (entry.directory.names.count() > 0) return system.failure(.NOTEMPTY);
+    const failed = self.fault(.remove_directory);
+    if (failed == 0) parent.remove(name) catch return no_memory;
+    return self.note(.remove_directory, entry.directory, "", "", .{}, failed);
+}
+
+fn link(context: *anyopaque, handle: usize, name: []const u8, target_handle: usize, target_name: []const u8) disk.Result {
+    const self = of(context);
+    self.mutex.lock();
+    defer self.mutex.unlock();
+    const directory = directoryOf(self, handle) orelse return crashed;
+    const target = directoryOf(self, target_handle) orelse return crashed;
+    const result = linked(self, directory, name, target, target_name);
+    return self.note(.link, directory, name, " to {s}/{s}", .{ target.name, target_name }, result);
+}
+
+fn linked(self: *Simulated, directory: *Directory, name: []const u8, target: *Directory, target_name: []const u8) i64 {
+    const failed = self.fault(.link);
+    if (failed < 0) return failed;
+    const entry = directory.names.get(name) orelse return system.failure(.NOENT);
+    if (entry == .directory) return system.failure(.PERM);
+    if (target.names.get(target_name) != null) return system.failure(.EXIST);
+    target.create(target_name, entry) catch return no_memory;
+    return 0;
 }
 
 fn now(context: *anyopaque) f64 {
@@ -817,6 +883,35 @@ test "a crash keeps or undoes each change of a name that was not synced" {
         const kept = names.contains("CURRENT");
         try testing.expect(kept != names.contains("000001.log"));
         states[@as(usize, @intFromBool(kept)) * 2 + @intFromBool(names.contains("000002.log"))] += 1;
+    }
+    for (states) |count| try testing.expect(count > 10);
+}
+
+test "a link lasts when its directory was synced, and a directory's rename is kept or undone as a whole" {
+    var states: [4]u32 = @splat(0);
+    for (0..200) |seed| {
+        var bench = try Bench.init(seed);
+        defer bench.deinit();
+        const self = bench.self;
+        const made: usize = @intCast(subdirectoryOpen(self, bench.directory, "made", true));
+        defer handleClose(self, made);
+        try testing.expectEqual(4, bench.write(0, "abcd", true));
+        try testing.expectEqual(0, link(self, bench.directory, "000001.log", made, "000002.log"));
+        try testing.expectEqual(0, directorySync(self, made));
+        try testing.expectEqual(0, link(self, bench.directory, "000001.log", made, "000003.log"));
+        try testing.expectEqual(0, unlink(self, bench.directory, "000001.log"));
+        try testing.expectEqual(0, directorySync(self, bench.directory));
+        try testing.expectEqual(0, rename(self, bench.directory, "made", "copy"));
+        try crash(self);
+        const reopened: usize = @intCast(directoryOpen(self, "/a/store", false));
+        defer handleClose(self, reopened);
+        const names = &directoryOf(self, reopened).?.names;
+        const is_renamed = names.contains("copy");
+        try testing.expect(is_renamed != names.contains("made"));
+        const copy = names.get(if (is_renamed) "copy" else "made").?.directory;
+        try testing.expectEqualStrings(if (is_renamed) "copy" else "made", copy.name);
+        try testing.expectEqualStrings("abcd", copy.names.get("000002.log").?.file.seen.items);
+        states[@as(usize, @intFromBool(is_renamed)) * 2 + @intFromBool(copy.names.contains("000003.log"))] += 1;
     }
     for (states) |count| try testing.expect(count > 10);
 }

@@ -1,6 +1,7 @@
 /** Column families: the ordered maps that a store consists of. Every call checks its arguments before anything happens. */
 import { invalidArgument, quote, unsupported } from "../base/errors.ts";
 import { runTask, type Task } from "../native/task.ts";
+import { approximateSize } from "../read/approximate_size.ts";
 import type { Page } from "../read/cursor.ts";
 import { WOULD_BLOCK } from "../read/point_reader.ts";
 import type { Family } from "../tree/family.ts";
@@ -237,9 +238,19 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
     }
   }
 
-  /** Not there yet: rejects with `ERR_UNSUPPORTED`. */
-  approximateSize(_range?: Range<K>): Promise<number> {
-    return Promise.reject(unsupported("Cannot estimate a size: this version does not"));
+  /**
+   * About how many bytes a range takes: its share of the table files, to whole blocks, and of the keys and values in memory,
+   * which is estimated from a sample where there are many. Old versions and deletes that are not compacted yet count. Reads
+   * nothing from the disk; `reverse`, `limit` and `snapshot` make no difference.
+   */
+  approximateSize(range?: Range<K>): Promise<number> {
+    return promised(() => {
+      const { lower, upper, empty, signal } = resolveRange(range, this.#keyEncoding);
+      signal?.throwIfAborted();
+      this.#handle.requireFamily(this.#family, "estimate a size");
+      const { context } = this.#handle.store;
+      return Promise.resolve(empty ? 0 : approximateSize(this.#family, context, lower, upper));
+    });
   }
 
   /** As `entries`, undecoded and up to 64 KiB at a time: for whoever wants to see many entries fast. */

@@ -31,6 +31,18 @@ export function locate(path: unknown, { disk }: ResolvedOptions): StoreLocation 
   };
 }
 
+/** The directory that something new is made in, and its name there. Throws `ERR_INVALID_ARGUMENT`. */
+export function resolveTarget(path: unknown): { parent: string; name: string } {
+  const whole = resolveStorePath(path).replace(/\/+$/, "");
+  const end = whole.lastIndexOf("/");
+  const name = whole.slice(end + 1);
+  if (name === "" || name === "." || name === "..") {
+    throw invalidArgument(`Cannot make ${quote(path)}: takes a path that ends in a name`);
+  }
+  const parent = end < 0 ? "." : end === 0 ? "/" : whole.slice(0, end);
+  return { parent, name };
+}
+
 /** A path as the system takes it. Throws `ERR_INVALID_ARGUMENT`. */
 export function resolveStorePath(path: unknown): string {
   if (path instanceof URL) {

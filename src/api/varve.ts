@@ -22,7 +22,7 @@ import {
   type ValueOutput,
 } from "./encodings/value_encoding.ts";
 import { Handle } from "./handle.ts";
-import { locate, resolveStorePath } from "./location.ts";
+import { locate, resolveStorePath, resolveTarget } from "./location.ts";
 import {
   type ColumnFamilyOptions,
   type OpenOptions,
@@ -243,9 +243,20 @@ export class Varve<
     return Promise.reject(unsupported("Cannot compact: this version has no compaction"));
   }
 
-  /** Not there yet: rejects with `ERR_UNSUPPORTED`. */
-  checkpoint(_dir: string | URL): Promise<void> {
-    return Promise.reject(unsupported("Cannot make a checkpoint: this version does not"));
+  /**
+   * Makes a copy that opens as a store of its own: everything that was committed before the call is in it, `"volatile"` writes
+   * too, and nothing that comes later. Tables are shared with it by hard links where the file system allows, and copied elsewhere;
+   * the store goes on meanwhile. The copy is there whole and durably when the promise resolves, or not at all.
+   *
+   * @param dir where the copy goes, missing parents are made; a path whose last part is a name, or a `file:` URL
+   * @throws {VarveError} `ERR_EXISTS` when something is there that is no empty directory, `ERR_LOCKED` while another process makes
+   * a checkpoint there, `ERR_READ_ONLY`, `ERR_NO_SPACE`, `ERR_IO`
+   */
+  checkpoint(dir: string | URL): Promise<void> {
+    return promised(() => {
+      this.#handle.requireOpen("make a checkpoint");
+      return this.#run(this.#handle.store.checkpoint(resolveTarget(dir)));
+    });
   }
 
   /**

@@ -60,6 +60,11 @@ export function* replayLog(
   return replay.finish();
 }
 
+/** Gives back the files of a replay that nobody goes on with. */
+export function* closeSegments(files: Files, { segments, dropped }: Replayed): Task<void> {
+  for (const { file } of [...segments, ...dropped]) yield* files.close(file);
+}
+
 class Replay {
   readonly #segments: Segment[] = [];
   readonly #dropped: Segment[] = [];

@@ -6,6 +6,7 @@
  * Zig extends the ordered index beside it and allocates from the same tail. Layout: `zig/src/abi.zig`.
  */
 import { assert } from "../base/assert.ts";
+import { compareBytes } from "../base/bytes.ts";
 import { sequenceHigh, sequenceLow } from "../base/sequence.ts";
 import { copyWords, wordsOf } from "../base/words.ts";
 import {
@@ -45,6 +46,8 @@ const LOAD_DENOMINATOR = 3;
 
 /** A region has at most 4 GiB: a larger budget is not used up, the memtable is full at this. */
 const BUDGET_BYTES_MAX = 1.25 * 1024 ** 3;
+/** Keys that an estimate looks at. */
+const SAMPLED_KEYS_MAX = 512;
 /** Beside a single entry too large for any budget, a memtable holds nothing but its first indexes. */
 const INDEX_RESERVE_BYTES = 1 << 20;
 
@@ -188,6 +191,31 @@ export class Memtable {
   /** Where an entry's value starts, in words. */
   valueStartOf(entry: number): number {
     return entry + ENTRY_WORDS + wordsOf(this.#u32[entry + KEY_BYTES]);
+  }
+
+  /**
+   * About how many bytes of keys and values lie from `lower` to below `upper`, in the newest versions. Looks at all keys of a
+   * small memtable, else at a few hundred: the point index has them in the order of their hashes, so any stretch of it is a
+   * fair sample.
+   */
+  approximateBytes(lower: Uint8Array, upper: Uint8Array | undefined): number {
+    const u32 = this.#u32;
+    const { u8 } = this.region;
+    const slots = Atomics.load(u32, SLOTS);
+    const end = slots + 2 * u32[slots - 1];
+    let sampled = 0;
+    let bytes = 0;
+    for (let slot = slots; slot < end && sampled < SAMPLED_KEYS_MAX; slot += 2) {
+      const entry = Atomics.load(u32, slot + 1);
+      if (entry === 0) continue;
+      sampled++;
+      const start = (entry + ENTRY_WORDS) << 2;
+      const key = u8.subarray(start, start + u32[entry + KEY_BYTES]);
+      if (compareBytes(key, lower) < 0) continue;
+      if (upper !== undefined && compareBytes(key, upper) >= 0) continue;
+      bytes += key.length + u32[entry + VALUE_BYTES];
+    }
+    return sampled === 0 ? 0 : bytes * u32[MemtableHeader.keyCount >> 2] / sampled;
   }
 
   /** Drops the creator's reference; the memory goes back once no cursor or job holds another. */

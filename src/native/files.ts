@@ -1,5 +1,5 @@
 /**
- * The files of one store's directory, as tasks over jobs. A file is named by kind and number; its handle is a
+ * The files of one directory, a store's own as a rule, as tasks over jobs. A file is named by kind and number; its handle is a
  * small integer that the library checks. Every failure is a `VarveError` that names the file.
  */
 import { corruption, VarveError } from "../base/errors.ts";
@@ -35,12 +35,16 @@ export interface FoundFile extends FileName {
 
 /** A directory's entries come in one piece: room for as many as this. */
 const LISTED_FILES_MAX = 1 << 20;
+/** The handle of the directory that the store lives in. */
+export const STORE_DIRECTORY = 0;
 
 export class Files {
   constructor(
     readonly jobs: Jobs,
     readonly directory: string,
     readonly lane: number = Lane.background,
+    /** Which directory: the store's own, or one that `Directories` has opened. */
+    readonly directoryHandle: number = STORE_DIRECTORY,
   ) {}
 
   *open(name: FileName, flags: number): Task<OpenFile> {
@@ -96,6 +100,14 @@ export class Files {
     this.#finish(job, "allocate", file, offset);
   }
 
+  /** Cuts a file, or lengthens it by zeros that take no space. */
+  *truncate(file: OpenFile, bytes: number): Task<void> {
+    const job = yield* this.#job(Opcode.fileTruncate, file, file.handle);
+    this.jobs.shared.f64[(job + FileJob.bytes) >> 3] = bytes;
+    yield job;
+    this.#finish(job, "truncate", file);
+  }
+
   *size(file: OpenFile): Task<number> {
     const job = yield* this.#job(Opcode.fileSize, file, file.handle);
     yield job;
@@ -116,6 +128,17 @@ export class Files {
     const job = yield* this.#job(Opcode.fileUnlink, name);
     yield job;
     this.#finish(job, "remove", name);
+  }
+
+  /** Gives a file the same name in another directory. Neither name's file may be written to from then on. */
+  *link(name: FileName, target: Files): Task<void> {
+    const job = yield* this.#job(Opcode.fileLink, name);
+    const { u32, i32, f64 } = this.jobs.shared;
+    u32[(job + FileJob.targetKind) >> 2] = name.kind;
+    f64[(job + FileJob.targetNumber) >> 3] = name.number;
+    i32[(job + FileJob.targetDirectory) >> 2] = target.directoryHandle;
+    yield job;
+    this.#finish(job, "link", name);
   }
 
   *syncDirectory(): Task<void> {
@@ -165,6 +188,7 @@ export class Files {
     u32[(job + FileJob.kind) >> 2] = name.kind;
     f64[(job + FileJob.number) >> 3] = name.number;
     i32[(job + FileJob.file) >> 2] = handle;
+    i32[(job + FileJob.directory) >> 2] = this.directoryHandle;
     return job;
   }
 

@@ -92,6 +92,10 @@ export const SYMBOLS = {
     parameters: ["i32"],
     result: "i32",
   },
+  varve_version_size: {
+    parameters: ["i32", "i32", "u32", "u32", "u32"],
+    result: "f64",
+  },
   varve_table_release: {
     parameters: ["i32"],
     result: "i32",

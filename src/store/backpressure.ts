@@ -4,14 +4,15 @@
 import { VarveError } from "../base/errors.ts";
 import type { CommitHost, Pipeline } from "../commit/pipeline.ts";
 import type { Log } from "../log/log.ts";
-import { removeSegment } from "../log/segment.ts";
+import type { Segment } from "../log/segment.ts";
 import { Signal } from "../native/signal.ts";
-import { startTask } from "../native/task.ts";
+import { startTask, type Task } from "../native/task.ts";
 import type { Family } from "../tree/family.ts";
 import type { Manifest } from "../tree/manifest.ts";
 import type { Events } from "./events.ts";
 import type { Families } from "./families.ts";
 import type { Flusher } from "./flusher.ts";
+import type { Retention } from "./retention.ts";
 
 /** Beyond the total budget by this factor, writers wait; up to it, flushing is only begun. */
 const TOTAL_STOP_FACTOR = 1.25;
@@ -43,6 +44,7 @@ export class Backpressure implements CommitHost {
     readonly manifest: Manifest,
     readonly log: Log,
     readonly events: Events,
+    readonly retention: Retention,
     readonly totalBytesMax: number,
   ) {}
 
@@ -135,10 +137,7 @@ export class Backpressure implements CommitHost {
     startTask(this.log.jobs, task, (error, replaced) => {
       this.#segment = undefined;
       this.#segmentFailure = error;
-      if (replaced !== undefined) {
-        const removal = this.events.reporting(removeSegment(this.log.files, replaced));
-        startTask(this.log.jobs, removal, rethrow);
-      }
+      if (replaced !== undefined) startTask(this.log.jobs, this.#remove(replaced), rethrow);
       this.#syncOlder();
       made.set();
     });
@@ -158,6 +157,11 @@ export class Backpressure implements CommitHost {
       if (!(error instanceof VarveError)) rethrow(error); // those have poisoned the store
     });
     return syncing;
+  }
+
+  *#remove({ file }: Segment): Task<void> {
+    yield* this.events.reporting(this.log.files.close(file));
+    yield* this.retention.remove([file]);
   }
 
   #stalled(signal: Signal, reason: string): Signal {

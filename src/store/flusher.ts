@@ -13,13 +13,13 @@ import { FileKind } from "../native/layout.gen.ts";
 import type { Region } from "../native/region.ts";
 import { Signal } from "../native/signal.ts";
 import { startTask, type Task } from "../native/task.ts";
-import { removeSegment } from "../log/segment.ts";
 import type { Family } from "../tree/family.ts";
 import type { Manifest } from "../tree/manifest.ts";
 import { flushTable } from "../tree/tables.ts";
 import { releaseTable, type Table } from "../tree/version.ts";
 import type { Families } from "./families.ts";
 import type { Events } from "./events.ts";
+import type { Retention } from "./retention.ts";
 import type { Snapshots } from "./snapshots.ts";
 
 export interface FlushCounters {
@@ -33,7 +33,6 @@ export class Flusher {
   #running: Signal | undefined;
   #failure: unknown;
   #stopped = false;
-  #logReaders = 0;
 
   constructor(
     readonly files: Files,
@@ -42,6 +41,7 @@ export class Flusher {
     readonly pipeline: Pipeline,
     readonly snapshots: Snapshots,
     readonly events: Events,
+    readonly retention: Retention,
     readonly context: Region,
   ) {}
 
@@ -165,19 +165,8 @@ export class Flusher {
     return true;
   }
 
-  /** Runs a task that reads the log: no segment goes meanwhile. */
-  *keepingLogs<T>(task: Task<T>): Task<T> {
-    this.#logReaders++;
-    try {
-      return yield* task;
-    } finally {
-      this.#logReaders--;
-    }
-  }
-
   /** Forgets the log segments that no memtable needs any more, and then removes them. */
   *#removeLogs(): Task<void> {
-    if (this.#logReaders > 0) return; // the next flush will
     const { log } = this.pipeline;
     // Exactly these: a segment that comes into use while the edit is on its way is not among them.
     let removed: number[] = [];
@@ -187,7 +176,8 @@ export class Flusher {
       return removed.length === 0 ? undefined : { removedLogs: removed };
     });
     for (const segment of log.remove(removed)) {
-      yield* this.events.reporting(removeSegment(this.files, segment));
+      yield* this.events.reporting(this.files.close(segment.file));
+      yield* this.retention.remove([segment.file]);
     }
   }
 

@@ -8,7 +8,7 @@ import type { LogPosition } from "../format/manifest_edit.ts";
 import { Visibility } from "../commit/visibility.ts";
 import { Health } from "../log/health.ts";
 import { Log } from "../log/log.ts";
-import { replayLog } from "../log/replay.ts";
+import { closeSegments, replayLog } from "../log/replay.ts";
 import { Files } from "../native/files.ts";
 import { Jobs } from "../native/jobs.ts";
 import { CONTEXT_BYTES, FileKind } from "../native/layout.gen.ts";
@@ -21,11 +21,13 @@ import { Family, type FamilyTuning } from "../tree/family.ts";
 import { Manifest } from "../tree/manifest.ts";
 import { verifyTable } from "../tree/tables.ts";
 import { Backpressure } from "./backpressure.ts";
+import { type CheckpointTarget, makeCheckpoint } from "./checkpoint.ts";
 import { Events } from "./events.ts";
 import type { Families } from "./families.ts";
 import { Flusher } from "./flusher.ts";
 import type { Recovered } from "./recovery.ts";
 import type { StoreSettings } from "./settings.ts";
+import { Retention } from "./retention.ts";
 import { Snapshots } from "./snapshots.ts";
 import { SyncTimer } from "./sync_timer.ts";
 
@@ -74,9 +76,11 @@ export class Store {
   readonly pipeline: Pipeline;
   readonly backpressure: Backpressure;
   readonly flusher: Flusher;
+  readonly retention: Retention;
   readonly #syncTimer: SyncTimer;
   /** Families are made and dropped one at a time, in call order. */
   readonly #familyChanges = new TaskLock();
+  readonly #checkpoints = new TaskLock();
   #closed = false;
   #released = false;
 
@@ -94,6 +98,7 @@ export class Store {
     this.health = health;
     this.context = context;
     this.families = recovered.families;
+    this.retention = new Retention(files, events);
     this.visibility = new Visibility(jobs.shared);
     this.visibility.restore(recovered.lastSequence);
     this.log = new Log(
@@ -110,6 +115,7 @@ export class Store {
       manifest,
       this.log,
       events,
+      this.retention,
       settings.totalWriteBufferSize,
     );
     this.pipeline = new Pipeline(
@@ -127,6 +133,7 @@ export class Store {
       this.pipeline,
       this.snapshots,
       events,
+      this.retention,
       context,
     );
     this.backpressure.flusher = this.flusher;
@@ -209,11 +216,9 @@ export class Store {
     const tables = family.version.tables;
     family.release();
     family.wake();
-    for (const { record } of tables) {
-      yield* this.events.reporting(
-        this.files.unlink({ kind: FileKind.table, number: record.number }),
-      );
-    }
+    yield* this.retention.remove(
+      tables.map(({ record: { number } }) => ({ kind: FileKind.table, number })),
+    );
   }
 
   /** Memtables to tables: everything that was written before the call. */
@@ -228,6 +233,21 @@ export class Store {
     yield* this.flusher.flushAll(all);
   }
 
+  /** Makes a copy that opens as a store of its own: `checkpoint.ts`. */
+  checkpoint(target: CheckpointTarget): Task<void> {
+    this.requireWritable("make a checkpoint");
+    return this.#checkpoints.run(() => makeCheckpoint(this, target));
+  }
+
+  /** When it ends, whatever was committed before it is in the log or in tables. */
+  *flushVolatile(attempt: string): Task<void> {
+    this.health.requireSound(attempt);
+    const barrier = this.pipeline.requestBarrier(false);
+    yield barrier;
+    if (barrier.error !== undefined) throw barrier.error;
+    yield* this.#flushVolatile();
+  }
+
   /** Reads every live file and checks every checksum: tables, the log up to where it ends now, and the manifest. */
   *verify(): Task<void> {
     for (const family of [...this.families.all()]) {
@@ -236,7 +256,7 @@ export class Store {
         if (!family.dropped) yield* verifyTable(this.files, table);
       }
     }
-    yield* this.flusher.keepingLogs(this.#verifyLog());
+    yield* this.retention.during(this.#verifyLog());
     const manifest = yield* Manifest.open(this.files, this.health, false);
     yield* manifest.close();
   }
@@ -245,9 +265,8 @@ export class Store {
   *#verifyLog(): Task<void> {
     const { logs, logEnds } = this.manifest.state;
     const { storeId } = this.manifest;
-    const record = { storeId, logs, logEnds, cleanClose: this.log.position };
-    const found = yield* replayLog(this.files, record, false, () => {});
-    for (const { file } of [...found.segments, ...found.dropped]) yield* this.files.close(file);
+    const record = { storeId, logs, logEnds: new Map(logEnds), cleanClose: this.log.position };
+    yield* closeSegments(this.files, yield* replayLog(this.files, record, false, () => {}));
   }
 
   /**
@@ -282,6 +301,10 @@ export class Store {
 
   *#settleDebts(): Task<void> {
     yield* this.health.guard(this.log.syncAll());
+    yield* this.#flushVolatile();
+  }
+
+  *#flushVolatile(): Task<void> {
     const unflushed = this.#volatileFamilies();
     for (const family of unflushed) if (family.active.entryCount > 0) family.rotate();
     yield* this.flusher.flushAll(unflushed);
@@ -309,6 +332,8 @@ export class Store {
   }
 
   *#release(): Task<void> {
+    // One that is under way finds the store closed at its next step.
+    yield* this.#checkpoints.run(function* () {});
     // Reads that are under way end first; they find the store closed at their next step.
     while (this.jobs.outstanding > 0) yield this.jobs.quiet();
     for (const family of this.families.all()) family.release();

@@ -17,7 +17,8 @@ export type DiskOperationName =
   | "removeDirectory"
   | "open"
   | "read"
-  | "list";
+  | "list"
+  | "link";
 
 /**
  * How an operation fails: with an errno by its name, `"EIO"` or `"ENOSPC"` say. Two of them a store never sees: `"EINTR"` (a signal

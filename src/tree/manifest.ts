@@ -111,6 +111,22 @@ export class Manifest {
     return manifest;
   }
 
+  /**
+   * Writes a manifest that is nothing but this state, which gives it its number, and a pointer to it under a temporary name;
+   * all synced. It counts when `point` has given the pointer its name.
+   */
+  static *write(files: Files, storeId: StoreId, state: ManifestState): Task<FileName> {
+    const { position, pointer } = yield* draft(files, storeId, state);
+    yield* files.close(position.file);
+    return pointer;
+  }
+
+  /** Makes the manifest count that a pointer names, in place of the one before. */
+  static *point(files: Files, pointer: FileName): Task<void> {
+    yield* files.rename(pointer, CURRENT);
+    yield* files.syncDirectory();
+  }
+
   /** What was read is on stable storage from now on, whatever became of the sync of whoever wrote it. */
   settle(): Task<void> {
     return this.#lock.run(() => this.#settle());
@@ -189,22 +205,27 @@ export class Manifest {
   /** Begins a new manifest with the present state, and points to it. */
   *#rollOver(): Task<void> {
     const old = this.position.file;
-    const name: FileName = { kind: FileKind.manifest, number: this.takeFileNumber() };
-    const pointer: FileName = { kind: FileKind.temporary, number: this.takeFileNumber() };
-    const position = yield* begin(this.files, name, name.number, this.storeId, this.state);
-    yield* writeWhole(this.files, pointer, encodePointer(name.number));
-    yield* this.files.syncDirectory();
+    const { position, pointer } = yield* draft(this.files, this.storeId, this.state);
     // From the rename on, which manifest a crash leaves is open: a failure is final.
-    yield* this.health.guard(this.#point(pointer));
+    yield* this.health.guard(Manifest.point(this.files, pointer));
     this.position = position;
     yield* this.files.close(old);
     yield* this.files.unlink(old);
   }
+}
 
-  *#point(pointer: FileName): Task<void> {
-    yield* this.files.rename(pointer, CURRENT);
-    yield* this.files.syncDirectory();
-  }
+/** A new manifest with this state, and a pointer to it under a temporary name: both synced, names too. */
+function* draft(
+  files: Files,
+  storeId: StoreId,
+  state: ManifestState,
+): Task<{ position: Position; pointer: FileName }> {
+  const name: FileName = { kind: FileKind.manifest, number: state.nextFileNumber++ };
+  const pointer: FileName = { kind: FileKind.temporary, number: state.nextFileNumber++ };
+  const position = yield* begin(files, name, name.number, storeId, state);
+  yield* writeWhole(files, pointer, encodePointer(name.number));
+  yield* files.syncDirectory();
+  return { position, pointer };
 }
 
 /** A new manifest file that holds one record: the state. Synced; its name is not. */

@@ -46,8 +46,8 @@ pub const Code = enum(i32) {
     }
 };
 
-/// What a simulated disk counts, logs and can be told to fail. All but the last three change the disk, or make a
-/// change durable: those are numbered.
+/// What a simulated disk counts, logs and can be told to fail. All but `open`, `read` and `list` change the disk, or
+/// make a change durable: those are numbered.
 pub const DiskOperation = enum(u32) {
     create = 0,
     write = 1,
@@ -62,6 +62,7 @@ pub const DiskOperation = enum(u32) {
     open = 10,
     read = 11,
     list = 12,
+    link = 13,
 };
 
 /// In place of an errno, for `write` and `read` of a simulated disk: the call transfers a part, and is made again.
@@ -125,6 +126,14 @@ pub const Opcode = enum(u32) {
     directory_sync = 11,
     /// Writes one `DirectoryEntry` per file of ours into the region; `value` = count.
     directory_list = 12,
+    /// Gives the file a second name, in `target_directory`. From then on nothing may write to it.
+    file_link = 13,
+    /// Other directories than the store's own (directory_jobs.zig). The path, or the name, lies in the region.
+    directory_open = 14,
+    subdirectory_open = 15,
+    directory_close = 16,
+    subdirectory_rename = 17,
+    subdirectory_remove = 18,
     // LogWriteJob
     log_write = 20,
     // TableJob
@@ -148,6 +157,8 @@ pub const JobFlag = struct {
     pub const zero: u32 = 4;
     /// log_write: bytes before this write in the same file are not yet synced, so RWF_DSYNC is not enough.
     pub const sync_file: u32 = 8;
+    /// subdirectory_open: lock the directory as a store is locked, until it is closed.
+    pub const lock: u32 = 16;
 };
 
 pub const JobHead = extern struct {
@@ -183,6 +194,10 @@ pub const FileJob = extern struct {
     region_offset: f64,
     target_number: f64,
     target_kind: u32,
+    /// Where `kind` and `number` name a file: the store's own directory (zero), or the handle of another.
+    directory: i32,
+    /// The same for `target_kind` and `target_number` of a link.
+    target_directory: i32,
     reserved: u32,
 };
 

@@ -62,10 +62,18 @@ pub const Disk = struct {
         allocate: *const fn (*anyopaque, FileHandle, offset: u64, bytes: u64) Result,
         truncate: *const fn (*anyopaque, FileHandle, bytes: u64) Result,
         size: *const fn (*anyopaque, FileHandle) Result,
+        /// Of a file, or of a directory within the directory; that one may take the place of an empty one.
         rename: *const fn (*anyopaque, DirectoryHandle, from: []const u8, to: []const u8) Result,
         unlink: *const fn (*anyopaque, DirectoryHandle, name: []const u8) Result,
         /// Removes the (empty) directory itself and syncs its parent.
         directory_remove: *const fn (*anyopaque, path: []const u8) Result,
+        /// Opens a directory within another. Follows no symbolic link; with `create`, makes it if it is missing and syncs
+        /// the one that it is in.
+        subdirectory_open: *const fn (*anyopaque, DirectoryHandle, name: []const u8, create: bool) Result,
+        /// Removes an empty directory within another. Syncs nothing.
+        subdirectory_remove: *const fn (*anyopaque, DirectoryHandle, name: []const u8) Result,
+        /// Gives a file a second name, in whichever directory of the disk.
+        link: *const fn (*anyopaque, DirectoryHandle, name: []const u8, target: DirectoryHandle, target_name: []const u8) Result,
         /// Milliseconds since 1970.
         now: *const fn (*anyopaque) f64,
         /// True: no thread may run jobs; the caller steps them.

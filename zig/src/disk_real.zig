@@ -31,6 +31,9 @@ const vtable: disk.Disk.VTable = .{
     .rename = rename,
     .unlink = unlink,
     .directory_remove = directoryRemove,
+    .subdirectory_open = subdirectoryOpen,
+    .subdirectory_remove = subdirectoryRemove,
+    .link = link,
     .now = now,
     .stepped = false,
 };
@@ -372,6 +375,35 @@ fn directoryRemove(_: *anyopaque, path: []const u8) disk.Result {
     const result = system.unlinkAt(system.current_directory, path, true);
     if (result < 0) return result;
     return syncParent(path);
+}
+
+fn subdirectoryOpen(_: *anyopaque, directory: disk.DirectoryHandle, name: []const u8, create: bool) disk.Result {
+    const parent = of(directory);
+    if (create) {
+        const made = system.makeDirectoryAt(parent.descriptor, name);
+        if (made < 0 and !system.is(made, .EXIST)) return made;
+        // One that was there too: whoever made it may have died before this.
+        const synced = syncDirectory(parent);
+        if (synced < 0) return synced;
+    }
+    const descriptor = system.openAt(parent.descriptor, name, .{ .directory = true });
+    if (descriptor < 0) return descriptor;
+    const handle: Handle = .{ .descriptor = @intCast(descriptor), .no_full_sync = parent.no_full_sync };
+    return @intCast(@as(usize, @bitCast(handle)));
+}
+
+fn subdirectoryRemove(_: *anyopaque, directory: disk.DirectoryHandle, name: []const u8) disk.Result {
+    return system.unlinkAt(of(directory).descriptor, name, true);
+}
+
+fn link(
+    _: *anyopaque,
+    directory: disk.DirectoryHandle,
+    name: []const u8,
+    target: disk.DirectoryHandle,
+    target_name: []const u8,
+) disk.Result {
+    return system.linkAt(of(directory).descriptor, name, of(target).descriptor, target_name);
 }
 
 fn now(_: *anyopaque) f64 {

@@ -188,6 +188,9 @@ const vtable: disk.Disk.VTable = .{
     .rename = simulated_names.rename,
     .unlink = simulated_names.unlink,
     .directory_remove = simulated_names.directoryRemove,
+    .subdirectory_open = simulated_names.subdirectoryOpen,
+    .subdirectory_remove = simulated_names.subdirectoryRemove,
+    .link = simulated_names.link,
     .now = now,
     .stepped = true,
 };

@@ -176,6 +176,12 @@ pub export fn varve_version_release(version: i32) i32 {
     return tables.versionRelease(version);
 }
 
+/// Bytes of table files that hold the keys between two bounds, from their indexes in memory: the lower bound at
+/// `context_key_offset`, the upper one (unless `has_upper` is zero) right behind it. Negative: a Code.
+pub export fn varve_version_size(version: i32, context: i32, lower_bytes: u32, upper_bytes: u32, has_upper: u32) f64 {
+    return tables.versionSize(version, context, lower_bytes, upper_bytes, has_upper != 0);
+}
+
 pub export fn varve_table_release(table: i32) i32 {
     return tables.tableRelease(table);
 }

@@ -4,6 +4,7 @@
 const std = @import("std");
 const abi = @import("abi.zig");
 const coalesce = @import("coalesce.zig");
+const directory_table = @import("directory_table.zig");
 const disk = @import("disk.zig");
 const file_name = @import("file_name.zig");
 const file_table = @import("file_table.zig");
@@ -18,7 +19,7 @@ const Name = [file_name.name_bytes_max]u8;
 
 pub fn run(store: *Store, opcode: abi.Opcode, job: *abi.FileJob) void {
     if (store.read_only) switch (opcode) {
-        .file_write, .file_truncate, .file_allocate, .file_rename, .file_unlink => {
+        .file_write, .file_truncate, .file_allocate, .file_rename, .file_unlink, .file_link => {
             job.head.result = system.failure(.ROFS);
             return;
         },
@@ -27,10 +28,7 @@ pub fn run(store: *Store, opcode: abi.Opcode, job: *abi.FileJob) void {
     const result: i64 = switch (opcode) {
         .file_open => open(store, job),
         .file_close => file_table.close(job.file, store.handle),
-        .file_rename => rename(store, job),
-        .file_unlink => unlink(store, job),
-        .directory_sync => store.disk.vtable.directory_sync(store.disk.context, store.directory),
-        .directory_list => list(store, job),
+        .file_rename, .file_unlink, .file_link, .directory_sync, .directory_list => inDirectory(store, opcode, job),
         else => onFile(store, opcode, job),
     };
     job.head.result = @intCast(result);
@@ -47,7 +45,9 @@ fn open(store: *Store, job: *abi.FileJob) i64 {
         .read_only = flags & abi.FileFlag.read_only != 0 or store.read_only,
     };
     if (mode.create and mode.read_only) return if (store.read_only) system.failure(.ROFS) else invalid;
-    const file = switch (file_table.open(store.disk, store.directory, name, mode, store.counters)) {
+    const place = Place.of(store, job.directory) orelse return closed;
+    defer place.leave();
+    const file = switch (file_table.open(store.disk, place.directory, name, mode, store.counters)) {
         .failed => |result| return result,
         .file => |file| file,
     };
@@ -118,18 +118,40 @@ fn writeZeros(file: *File, offset: u64, bytes: u64) i64 {
     return 0;
 }
 
-fn rename(store: *Store, job: *abi.FileJob) i64 {
-    var buffer: Name = undefined;
-    var target_buffer: Name = undefined;
-    const name = nameOf(job.kind, job.number, &buffer) orelse return invalid;
-    const target = nameOf(job.target_kind, job.target_number, &target_buffer) orelse return invalid;
-    return store.disk.vtable.rename(store.disk.context, store.directory, name, target);
-}
+/// The store's own directory, or another one that jobs have opened (directory_table.zig), held until `leave`.
+const Place = struct {
+    directory: disk.DirectoryHandle,
+    held: i32,
 
-fn unlink(store: *Store, job: *abi.FileJob) i64 {
+    fn of(store: *Store, id: i32) ?Place {
+        if (id == 0) return .{ .directory = store.directory, .held = 0 };
+        const other = directory_table.acquire(id, store.handle) orelse return null;
+        return .{ .directory = other.handle, .held = id };
+    }
+
+    fn leave(self: Place) void {
+        if (self.held != 0) directory_table.release(self.held);
+    }
+};
+
+/// What is done to names, and to a directory as a whole.
+fn inDirectory(store: *Store, opcode: abi.Opcode, job: *abi.FileJob) i64 {
+    const on = store.disk;
+    const place = Place.of(store, job.directory) orelse return closed;
+    defer place.leave();
+    if (opcode == .directory_sync) return on.vtable.directory_sync(on.context, place.directory);
+    if (opcode == .directory_list) return list(on, place.directory, job);
+
     var buffer: Name = undefined;
     const name = nameOf(job.kind, job.number, &buffer) orelse return invalid;
-    return store.disk.vtable.unlink(store.disk.context, store.directory, name);
+    if (opcode == .file_unlink) return on.vtable.unlink(on.context, place.directory, name);
+
+    var target_buffer: Name = undefined;
+    const target = nameOf(job.target_kind, job.target_number, &target_buffer) orelse return invalid;
+    if (opcode == .file_rename) return on.vtable.rename(on.context, place.directory, name, target);
+    const target_place = Place.of(store, job.target_directory) orelse return closed;
+    defer target_place.leave();
+    return on.vtable.link(on.context, place.directory, name, target_place.directory, target);
 }
 
 const Listing = struct {
@@ -151,13 +173,13 @@ const Listing = struct {
 };
 
 /// `value`: how many there are. `Code.exhausted` if there is no room for all; ask again with more.
-fn list(store: *Store, job: *abi.FileJob) i64 {
+fn list(on: disk.Disk, directory: disk.DirectoryHandle, job: *abi.FileJob) i64 {
     const target = partOf(job) orelse return invalid;
     if (@intFromPtr(target.ptr) % @alignOf(abi.DirectoryEntry) != 0) return invalid;
     const room = target.len / @sizeOf(abi.DirectoryEntry);
     const entries: [*]abi.DirectoryEntry = @ptrCast(@alignCast(target.ptr));
     var listing: Listing = .{ .entries = entries[0..room] };
-    const result = store.disk.vtable.directory_list(store.disk.context, store.directory, &listing, Listing.visit);
+    const result = on.vtable.directory_list(on.context, directory, &listing, Listing.visit);
     job.head.value = @floatFromInt(listing.count);
     if (result < 0) return result;
     return if (listing.count > room) abi.Code.exhausted.int() else 0;
@@ -215,7 +237,7 @@ fn nameOf(kind: u32, number: f64, buffer: *Name) ?[]const u8 {
     return file_name.format(kind, number, buffer);
 }
 
-fn partOf(job: *const abi.FileJob) ?[]u8 {
+pub fn partOf(job: *const abi.FileJob) ?[]u8 {
     return region.part(job.region, whole(job.region_offset) orelse return null, whole(job.bytes) orelse return null);
 }
 

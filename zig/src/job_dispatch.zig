@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const abi = @import("abi.zig");
+const directory_jobs = @import("directory_jobs.zig");
 const file_jobs = @import("file_jobs.zig");
 const log_writer = @import("log_writer.zig");
 const tables = @import("tables.zig");
@@ -36,7 +37,14 @@ pub fn run(store: *Store, heads: []const *abi.JobHead) void {
         .file_size,
         .directory_sync,
         .directory_list,
+        .file_link,
         => file_jobs.run(store, opcode, @ptrCast(@alignCast(head))),
+        .directory_open,
+        .subdirectory_open,
+        .directory_close,
+        .subdirectory_rename,
+        .subdirectory_remove,
+        => directory_jobs.run(store, opcode, @ptrCast(@alignCast(head))),
         .log_write => log_writer.run(store, @ptrCast(@alignCast(head))),
         .table_flush, .table_open, .table_verify, .compaction_step, .table_get, .cursor_fill => tables.run(store, head),
     }

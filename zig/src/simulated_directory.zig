@@ -69,7 +69,11 @@ pub const Directory = struct {
         for (self.changes.items) |one| if (mood.keeps()) try apply(&self.durable_names, one);
         self.forgetChanges();
         clear(&self.names);
-        for (self.durable_names.keys(), self.durable_names.values()) |name, entry| try set(&self.names, name, entry);
+        for (self.durable_names.keys(), self.durable_names.values()) |name, entry| {
+            try set(&self.names, name, entry);
+            // A rename that did not last.
+            if (entry == .directory) try entry.directory.setName(name);
+        }
         self.readers = 0;
         self.writer = false;
     }
@@ -91,6 +95,12 @@ pub const Directory = struct {
         }
         gpa.free(self.name);
         gpa.destroy(self);
+    }
+
+    pub fn setName(self: *Directory, name: []const u8) error{OutOfMemory}!void {
+        const copy = try gpa.dupe(u8, name);
+        gpa.free(self.name);
+        self.name = copy;
     }
 
     fn forgetChanges(self: *Directory) void {

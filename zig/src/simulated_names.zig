@@ -115,10 +115,17 @@ fn renamed(self: *Simulated, directory: *Directory, from_name: []const u8, to_na
     if (failed < 0) return failed;
     const entry = directory.names.get(from_name) orelse return system.failure(.NOENT);
     if (std.mem.eql(u8, from_name, to_name)) return 0;
-    if (directory.names.get(to_name)) |replaced| {
-        if (replaced == .directory) return system.failure(.ISDIR);
+    if (directory.names.get(to_name)) |replaced| switch (replaced) {
+        .directory => |other| {
+            if (entry == .file) return system.failure(.ISDIR);
+            if (other.names.count() > 0) return system.failure(.NOTEMPTY);
+        },
+        .file => if (entry == .directory) return system.failure(.NOTDIR),
+    };
+    switch (entry) {
+        .file => |file| file.setName(to_name) catch return no_memory,
+        .directory => |moved| moved.setName(to_name) catch return no_memory,
     }
-    if (entry == .file) entry.file.setName(to_name) catch return no_memory;
     directory.rename(from_name, to_name) catch return no_memory;
     return 0;
 }
@@ -154,4 +161,60 @@ pub fn directoryRemove(context: *anyopaque, path: []const u8) disk.Result {
     if (failed == 0) parent.remove(directory.name) catch return no_memory;
     if (self.note(.remove_directory, directory, "", "", .{}, failed) < 0) return failed;
     return if (self.off) crashed else self.syncNames(parent);
+}
+
+pub fn subdirectoryOpen(context: *anyopaque, handle: usize, name: []const u8, create_missing: bool) disk.Result {
+    const self = of(context);
+    self.mutex.lock();
+    defer self.mutex.unlock();
+    const parent = self.directoryOf(handle) orelse return crashed;
+    const found = if (parent.names.get(name)) |entry| found: {
+        if (entry == .file) return system.failure(.NOTDIR);
+        if (create_missing) {
+            const synced = self.syncNames(parent);
+            if (synced < 0) return synced;
+            if (self.off) return crashed;
+        }
+        break :found entry.directory;
+    } else made: {
+        if (!create_missing) return system.failure(.NOENT);
+        switch (self.addDirectory(parent, name)) {
+            .found => |made| break :made made,
+            .failed => |result| return result,
+        }
+    };
+    return self.makeHandle(.{ .directory = found }, found, false);
+}
+
+pub fn subdirectoryRemove(context: *anyopaque, handle: usize, name: []const u8) disk.Result {
+    const self = of(context);
+    self.mutex.lock();
+    defer self.mutex.unlock();
+    const parent = self.directoryOf(handle) orelse return crashed;
+    const entry = parent.names.get(name) orelse return system.failure(.NOENT);
+    if (entry == .file) return system.failure(.NOTDIR);
+    if (entry.directory.names.count() > 0) return system.failure(.NOTEMPTY);
+    const failed = self.fault(.remove_directory);
+    if (failed == 0) parent.remove(name) catch return no_memory;
+    return self.note(.remove_directory, entry.directory, "", "", .{}, failed);
+}
+
+pub fn link(context: *anyopaque, handle: usize, name: []const u8, target_handle: usize, target_name: []const u8) disk.Result {
+    const self = of(context);
+    self.mutex.lock();
+    defer self.mutex.unlock();
+    const directory = self.directoryOf(handle) orelse return crashed;
+    const target = self.directoryOf(target_handle) orelse return crashed;
+    const result = linked(self, directory, name, target, target_name);
+    return self.note(.link, directory, name, " to {s}/{s}", .{ target.name, target_name }, result);
+}
+
+fn linked(self: *Simulated, directory: *Directory, name: []const u8, target: *Directory, target_name: []const u8) i64 {
+    const failed = self.fault(.link);
+    if (failed < 0) return failed;
+    const entry = directory.names.get(name) orelse return system.failure(.NOENT);
+    if (entry == .directory) return system.failure(.PERM);
+    if (target.names.get(target_name) != null) return system.failure(.EXIST);
+    target.create(target_name, entry) catch return no_memory;
+    return 0;
 }

@@ -6,6 +6,7 @@
 
 const std = @import("std");
 const abi = @import("abi.zig");
+const directory_table = @import("directory_table.zig");
 const disk = @import("disk.zig");
 const disk_registry = @import("disk_registry.zig");
 const error_detail = @import("error_detail.zig");
@@ -158,6 +159,7 @@ pub fn close(handle: i32) i32 {
         locks.futexWait(&moment, 0, 50 * std.time.ns_per_us);
     }
     file_table.closeAll(handle);
+    directory_table.closeAll(handle);
 
     mutex.lock();
     defer mutex.unlock();
@@ -211,19 +213,25 @@ fn removeFiles(on: disk.Disk, disk_id: disk_registry.Id, directory: disk.Directo
     }
     defer v.unlock(on.context, @intCast(lock));
 
+    const unlinked = unlinkFiles(on, directory);
+    return if (unlinked < 0) unlinked else @intCast(v.directory_sync(on.context, directory));
+}
+
+/// Unlinks every file that is ours. REQUIRES: the caller has the directory's lock. Zero, or errno or Code.
+pub fn unlinkFiles(on: disk.Disk, directory: disk.DirectoryHandle) i32 {
     var found: std.ArrayList(file_name.FileId) = .empty;
     defer found.deinit(gpa);
-    const listed = v.directory_list(on.context, directory, &found, collect);
+    const listed = on.vtable.directory_list(on.context, directory, &found, collect);
     if (listed < 0) return @intCast(listed);
     var buffer: [file_name.name_bytes_max]u8 = undefined;
     for (found.items) |id| {
         const name = file_name.format(@intFromEnum(id.kind), @floatFromInt(id.number), &buffer).?;
-        const result = v.unlink(on.context, directory, name);
+        const result = on.vtable.unlink(on.context, directory, name);
         if (result < 0 and !system.is(result, .NOENT)) return @intCast(result);
     }
     // LOCK goes last: until then nobody opens what is half removed.
-    _ = v.unlink(on.context, directory, "LOCK");
-    return @intCast(v.directory_sync(on.context, directory));
+    _ = on.vtable.unlink(on.context, directory, "LOCK");
+    return 0;
 }
 
 /// `MANIFEST-000001 01234567` and a line end: see src/format/manifest_file.ts.

@@ -275,6 +275,20 @@ pub fn renameAt(directory: Descriptor, from: []const u8, to: []const u8) i64 {
     }
 }
 
+/// A second name for a file, in whichever directory of the same volume.
+pub fn linkAt(directory: Descriptor, name: []const u8, target: Descriptor, target_name: []const u8) i64 {
+    var path: Path = undefined;
+    var target_path: Path = undefined;
+    if (!path.set(name) or !target_path.set(target_name)) return name_too_long;
+    while (true) {
+        const result = if (is_darwin)
+            translate(c.linkat(directory, path.pointer(), target, target_path.pointer(), 0))
+        else
+            direct(linux.linkat(directory, path.pointer(), target, target_path.pointer(), 0));
+        if (!is(result, .INTR)) return result;
+    }
+}
+
 pub fn unlinkAt(directory: Descriptor, name: []const u8, is_directory: bool) i64 {
     var path: Path = undefined;
     if (!path.set(name)) return name_too_long;

@@ -224,6 +224,22 @@ pub const Table = struct {
         return low;
     }
 
+    /// The share of the file that belongs to the keys from `lower` to below `upper`: whole blocks, as the index has them.
+    pub fn bytesBetween(self: *const Table, lower: []const u8, upper: ?[]const u8) f64 {
+        // Before every version of the key that each bound names.
+        const trailer = internal_key.seekTrailer(internal_key.sequence_max);
+        const first = self.blockFor(lower, trailer);
+        var last = self.index.len;
+        if (upper) |key| {
+            if (internal_key.compareKeys(key, self.properties.smallest_key) != .gt) return 0;
+            last = @min(last, self.blockFor(key, trailer) + 1);
+        }
+        if (first >= last or internal_key.compareKeys(lower, self.properties.largest_key) == .gt) return 0;
+        const data_bytes: f64 = @floatFromInt(self.index[self.index.len - 1].block.end());
+        const share: f64 = @floatFromInt(self.index[last - 1].block.end() - self.index[first].block.offset);
+        return share / data_bytes * @as(f64, @floatFromInt(self.file_bytes));
+    }
+
     /// A block with a reference for the caller.
     pub fn block(self: *Table, number: usize, access: Access, failure: *Fault) fault.Error!*block_cache.Block {
         if (block_cache.global.find(&self.index[number].cached)) |found| {

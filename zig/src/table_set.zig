@@ -69,6 +69,15 @@ pub fn versionRelease(handle: i32) i32 {
     return if (versions.close(handle)) 0 else abi.Code.closed.int();
 }
 
+/// File bytes between two bounds, the upper one exclusive, none if null. Negative: a Code.
+pub fn versionSize(handle: i32, lower: []const u8, upper: ?[]const u8) f64 {
+    const version = versions.acquire(handle) orelse return @floatFromInt(abi.Code.closed.int());
+    defer versions.release(handle);
+    var bytes: f64 = 0;
+    for (version.list) |table| bytes += table.bytesBetween(lower, upper);
+    return bytes;
+}
+
 fn build(words: []align(1) const i32) error{ OutOfMemory, Invalid, Closed }!*Version {
     if (words.len == 0 or words[0] < 0 or words[0] > level_count_max) return error.Invalid;
     const level_count: usize = @intCast(words[0]);

@@ -54,6 +54,16 @@ pub fn versionCreate(context: region.Id, count: u32) i32 {
     return table_set.versionCreate(words[0..count]);
 }
 
+/// See `varve_version_size`.
+pub fn versionSize(version: i32, context: region.Id, lower_bytes: u32, upper_bytes: u32, has_upper: bool) f64 {
+    const bytes = region.part(context, abi.context_key_offset, abi.context_key_area_bytes) orelse
+        return @floatFromInt(abi.Code.closed.int());
+    if (@as(u64, lower_bytes) + upper_bytes > bytes.len) return @floatFromInt(abi.Code.invalid.int());
+    const lower = bytes[0..lower_bytes];
+    const upper: ?[]const u8 = if (has_upper) bytes[lower_bytes..][0..upper_bytes] else null;
+    return table_set.versionSize(version, lower, upper);
+}
+
 pub const versionRelease = table_set.versionRelease;
 pub const tableRelease = table_set.tableRelease;
 pub const get = point_read.get;

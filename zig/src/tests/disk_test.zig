@@ -156,6 +156,82 @@ test "a lock excludes every other, in the same process too, and names its owner"
     }.body);
 }
 
+test "a link is a second name of the same file, which outlives the first" {
+    try onBoth(struct {
+        fn body(on: disk.Disk, path: []const u8) !void {
+            const v = on.vtable;
+            const directory = try openDirectory(on, path);
+            defer v.directory_close(on.context, directory);
+            const other: disk.DirectoryHandle = @intCast(v.subdirectory_open(on.context, directory, "other", true));
+            defer v.directory_close(on.context, other);
+            const file = try openFile(on, directory, "000001.table", .{ .create = true });
+            const parts = [_]disk.IoVec{.{ .base = "hello", .len = 5 }};
+            try testing.expectEqual(5, v.pwritev(on.context, file.handle, &parts, 0, false).result);
+            v.file_close(on.context, file.handle);
+            const missing = v.link(on.context, directory, "000002.table", other, "000002.table");
+            try testing.expectEqual(system.failure(.NOENT), missing);
+            try testing.expectEqual(0, v.link(on.context, directory, "000001.table", other, "000003.table"));
+            const twice = v.link(on.context, directory, "000001.table", other, "000003.table");
+            try testing.expectEqual(system.failure(.EXIST), twice);
+            try testing.expectEqual(0, v.unlink(on.context, directory, "000001.table"));
+            const linked = try openFile(on, other, "000003.table", .{ .read_only = true });
+            defer v.file_close(on.context, linked.handle);
+            var bytes: [8]u8 = undefined;
+            try testing.expectEqual(5, v.pread(on.context, linked.handle, &bytes, 0));
+            try testing.expectEqualStrings("hello", bytes[0..5]);
+        }
+    }.body);
+}
+
+test "a directory within another is made, renamed over an empty one only, and removed when it is empty" {
+    try onBoth(struct {
+        fn body(on: disk.Disk, path: []const u8) !void {
+            const v = on.vtable;
+            const c = on.context;
+            const directory = try openDirectory(on, path);
+            defer v.directory_close(c, directory);
+            try testing.expectEqual(system.failure(.NOENT), v.subdirectory_open(c, directory, "one", false));
+            for ([_][]const u8{ "one", "one", "two", "three" }) |name| {
+                const made = v.subdirectory_open(c, directory, name, true);
+                try testing.expect(made >= 0);
+                v.directory_close(c, @intCast(made));
+            }
+            const two: disk.DirectoryHandle = @intCast(v.subdirectory_open(c, directory, "two", false));
+            const file = try openFile(on, two, "000001.log", .{ .create = true });
+            v.file_close(c, file.handle);
+            const plain = try openFile(on, directory, "000002.log", .{ .create = true });
+            v.file_close(c, plain.handle);
+
+            const full = v.rename(c, directory, "one", "two");
+            try testing.expect(full == system.failure(.NOTEMPTY) or full == system.failure(.EXIST));
+            try testing.expectEqual(system.failure(.NOTDIR), v.rename(c, directory, "one", "000002.log"));
+            try testing.expectEqual(system.failure(.NOTDIR), v.subdirectory_open(c, directory, "000002.log", false));
+            try testing.expectEqual(0, v.rename(c, directory, "one", "three"));
+            try testing.expectEqual(0, v.rename(c, directory, "two", "three"));
+            const busy = v.subdirectory_remove(c, directory, "three");
+            try testing.expect(busy == system.failure(.NOTEMPTY) or busy == system.failure(.EXIST));
+            try testing.expectEqual(0, v.unlink(c, two, "000001.log"));
+            v.directory_close(c, two);
+            try testing.expectEqual(0, v.subdirectory_remove(c, directory, "three"));
+            try testing.expectEqual(system.failure(.NOENT), v.subdirectory_remove(c, directory, "three"));
+        }
+    }.body);
+}
+
+test "subdirectory_open() follows no symbolic link" {
+    var scratch = try Scratch.init();
+    defer scratch.deinit();
+    const directory = try openDirectory(real, scratch.path());
+    defer real.vtable.directory_close(real.context, directory);
+    var path: [300]u8 = undefined;
+    const link = try std.fmt.bufPrintZ(&path, "{s}/planted", .{scratch.path()});
+    try testing.expectEqual(0, std.c.symlink("/tmp", link));
+    for ([_]bool{ false, true }) |create| {
+        const result = real.vtable.subdirectory_open(real.context, directory, "planted", create);
+        try testing.expect(result == system.failure(.LOOP) or result == system.failure(.NOTDIR));
+    }
+}
+
 test "file_open() follows no symbolic link and opens no pipe" {
     var scratch = try Scratch.init();
     defer scratch.deinit();

@@ -355,3 +355,60 @@ test "on a stepped disk a late answer comes at its step, other lanes go on meanw
     try testing.expectEqual(abi.Code.crashed.int(), fixture.file(1).head.result);
     try testing.expectEqual(0, runner.step(fixture.store));
 }
+
+test "directory jobs: a locked directory within another takes links, its name, and goes with its files" {
+    for ([_]bool{ false, true }) |real| {
+        var fixture = try Fixture.init(real);
+        defer fixture.deinit();
+        _ = try fixture.create(.table, 7, 0);
+
+        const above = try named(&fixture, .directory_open, 0, fixture.path(), abi.FileFlag.create, 0);
+        try testing.expect(above > 0);
+        for ([_][]const u8{ "", ".", "..", "a/b", "a\x00b" }) |wrong| {
+            try testing.expectEqual(invalid, try named(&fixture, .subdirectory_open, above, wrong, abi.FileFlag.create, 0));
+        }
+        const create = abi.FileFlag.create;
+        const made = try named(&fixture, .subdirectory_open, above, "made", create, abi.JobFlag.lock);
+        try testing.expect(made > 0);
+        const second = try named(&fixture, .subdirectory_open, above, "made", create, abi.JobFlag.lock);
+        try testing.expectEqual(abi.Code.locked.int(), second);
+
+        const link = fixture.prepare(1, .file_link, .background);
+        link.kind = @intFromEnum(abi.FileKind.table);
+        link.number = 7;
+        link.target_kind = link.kind;
+        link.target_number = 8;
+        link.target_directory = made;
+        try testing.expectEqual(0, try fixture.run(1));
+        const sync = fixture.prepare(1, .directory_sync, .background);
+        sync.directory = made;
+        try testing.expectEqual(0, try fixture.run(1));
+
+        try testing.expectEqual(0, try named(&fixture, .subdirectory_rename, above, "made\x00copy", 0, 0));
+        try testing.expectEqual(0, try named(&fixture, .subdirectory_remove, above, "copy", 0, 0));
+        const gone = try named(&fixture, .subdirectory_open, above, "copy", 0, 0);
+        try testing.expectEqual(system.failure(.NOENT), gone);
+        const close = fixture.prepare(1, .directory_close, .background);
+        close.directory = made;
+        try testing.expectEqual(0, try fixture.run(1));
+        fixture.prepare(1, .directory_sync, .background).directory = made;
+        try testing.expectEqual(closed, try fixture.run(1));
+    }
+}
+
+fn named(
+    fixture: *Fixture,
+    opcode: abi.Opcode,
+    directory: i32,
+    text: []const u8,
+    file_flags: u32,
+    flags: u32,
+) !i32 {
+    @memcpy(fixture.bytes()[0..text.len], text);
+    const job = fixture.prepare(1, opcode, .background);
+    job.directory = directory;
+    job.bytes = @floatFromInt(text.len);
+    job.file_flags = file_flags;
+    job.head.flags = flags;
+    return fixture.run(1);
+}

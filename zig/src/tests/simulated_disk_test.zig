@@ -129,6 +129,35 @@ test "a crash keeps or undoes each change of a name that was not synced" {
     for (states) |count| try testing.expect(count > 10);
 }
 
+test "a link lasts when its directory was synced, and a directory's rename is kept or undone as a whole" {
+    var states: [4]u32 = @splat(0);
+    for (0..200) |seed| {
+        var bench = try Bench.init(seed);
+        defer bench.deinit();
+        const self = bench.self;
+        const made: usize = @intCast(simulated_names.subdirectoryOpen(self, bench.directory, "made", true));
+        defer simulated_names.handleClose(self, made);
+        try testing.expectEqual(4, bench.write(0, "abcd", true));
+        try testing.expectEqual(0, simulated_names.link(self, bench.directory, "000001.log", made, "000002.log"));
+        try testing.expectEqual(0, simulated_names.directorySync(self, made));
+        try testing.expectEqual(0, simulated_names.link(self, bench.directory, "000001.log", made, "000003.log"));
+        try testing.expectEqual(0, simulated_names.unlink(self, bench.directory, "000001.log"));
+        try testing.expectEqual(0, simulated_names.directorySync(self, bench.directory));
+        try testing.expectEqual(0, simulated_names.rename(self, bench.directory, "made", "copy"));
+        try disk_simulated.crash(self);
+        const reopened: usize = @intCast(simulated_names.directoryOpen(self, "/a/store", false));
+        defer simulated_names.handleClose(self, reopened);
+        const names = &self.directoryOf(reopened).?.names;
+        const is_renamed = names.contains("copy");
+        try testing.expect(is_renamed != names.contains("made"));
+        const copy = names.get(if (is_renamed) "copy" else "made").?.directory;
+        try testing.expectEqualStrings(if (is_renamed) "copy" else "made", copy.name);
+        try testing.expectEqualStrings("abcd", copy.names.get("000002.log").?.file.seen.items);
+        states[@as(usize, @intFromBool(is_renamed)) * 2 + @intFromBool(copy.names.contains("000003.log"))] += 1;
+    }
+    for (states) |count| try testing.expect(count > 10);
+}
+
 test "a failed sync loses what it did not write, and the next one succeeds" {
     var lost: u32 = 0;
     for (0..50) |seed| {

@@ -145,7 +145,10 @@ pub const TableStore = struct {
             .has_upper = @intFromBool(range.upper != null),
             .reverse = @intFromBool(range.reverse),
             .keys_only = @intFromBool(range.keys_only),
+            .merge_operator = 0,
+            .store = -1,
             .reserved = 0,
+            .now = 0,
             .memtables = @splat(0),
         };
         @memcpy(request.memtables[0..range.memtables.len], range.memtables);

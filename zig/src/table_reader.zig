@@ -12,6 +12,7 @@ const fault = @import("fault.zig");
 const filter = @import("filter.zig");
 const format = @import("table_format.zig");
 const internal_key = @import("internal_key.zig");
+const locks = @import("locks.zig");
 const table_file = @import("table_file.zig");
 const index_value_bytes = @import("table_builder.zig").index_value_bytes;
 const File = @import("file_table.zig").File;
@@ -32,6 +33,10 @@ const IndexEntry = struct {
     content_bytes: std.atomic.Value(u32) = .init(0),
     cached: block_cache.Slot = .{},
 };
+
+/// Whoever wants a block that somebody is reading right now waits for it: many reads at once often want the same one.
+/// A gate is for many blocks, held for one read.
+var gates: [64]locks.Mutex = @splat(.{});
 
 var next_cache_id: std.atomic.Value(u64) = .init(1);
 
@@ -236,6 +241,10 @@ pub const Table = struct {
     pub fn block(self: *Table, number: usize, access: Access, failure: *Fault) fault.Error!*block_cache.Block {
         if (self.cachedBlock(number)) |found| return found;
         if (access == .cached) return failure.fail(.would_block);
+        const gate = &gates[@intCast((self.cache_id *% 31 +% number) % gates.len)];
+        gate.lock();
+        defer gate.unlock();
+        if (self.cachedBlock(number)) |found| return found;
         self.countMiss();
         return block_cache.global.insert(try self.readBlock(number, failure));
     }

@@ -4,14 +4,17 @@
 const std = @import("std");
 const abi = @import("../abi.zig");
 const block_cache = @import("../block_cache.zig");
+const disk = @import("../disk.zig");
 const disk_real = @import("../disk_real.zig");
 const disk_simulated = @import("../disk_simulated.zig");
 const table_set = @import("../table_set.zig");
 const tables = @import("../tables.zig");
 const table_store = @import("table_store.zig");
+const Fault = @import("../fault.zig").Fault;
 const Scratch = @import("scratch.zig").Scratch;
 const MemtableWriter = @import("memtable_writer.zig").MemtableWriter;
 const Page = table_store.Page;
+const Table = @import("../table_reader.zig").Table;
 const TableStore = table_store.TableStore;
 const testing = std.testing;
 
@@ -165,6 +168,65 @@ test "a scan reads ahead: four calls for each MiB, however it asks, and a short 
         try testing.expectEqual(0, store.verify(table).result);
         try testing.expect(store.counters.read_calls - verified.read_calls <= 4 * mebibytes + mebibytes / 2 + 6);
     }
+}
+
+/// A disk on which a read gives way to the other threads before it ends.
+const PoliteDisk = struct {
+    var inner: *const disk.Disk.VTable = undefined;
+    var vtable: disk.Disk.VTable = undefined;
+
+    fn over(on: disk.Disk) disk.Disk {
+        inner = on.vtable;
+        vtable = on.vtable.*;
+        vtable.pread = pread;
+        return .{ .context = on.context, .vtable = &vtable };
+    }
+
+    fn pread(context: *anyopaque, file: disk.FileHandle, buffer: []u8, offset: u64) disk.Result {
+        for (0..50) |_| std.Thread.yield() catch {};
+        return inner.pread(context, file, buffer, offset);
+    }
+};
+
+const Crowd = struct {
+    table: *Table,
+    arrived: std.atomic.Value(usize) = .init(0),
+    failed: std.atomic.Value(usize) = .init(0),
+
+    const size = 4;
+
+    /// All ask for block 0 at once, then for block 1, and so on.
+    fn run(self: *Crowd) void {
+        for (0..self.table.index.len) |number| {
+            _ = self.arrived.fetchAdd(1, .acq_rel);
+            while (self.arrived.load(.acquire) < size * (number + 1)) std.Thread.yield() catch {};
+            var failure: Fault = .{};
+            if (self.table.block(number, .disk, &failure)) |block| block.release() else |_| {
+                _ = self.failed.fetchAdd(1, .monotonic);
+            }
+        }
+    }
+};
+
+test "threads that want the same block at once read it once" {
+    var store: TableStore = undefined;
+    try store.init();
+    defer store.deinit();
+    const good = store.store.disk;
+    store.useDisk(PoliteDisk.over(good));
+    defer store.useDisk(good);
+    const handle = try flushTable(&store, 1, 1000, .text);
+    defer _ = tables.tableRelease(handle);
+    const table = table_set.tables.acquire(handle).?;
+    defer table_set.tables.release(handle);
+    const before = store.counters.read_calls;
+    var crowd: Crowd = .{ .table = table };
+    var threads: [Crowd.size]std.Thread = undefined;
+    for (&threads) |*thread| thread.* = try std.Thread.spawn(.{}, Crowd.run, .{&crowd});
+    for (threads) |thread| thread.join();
+    try testing.expectEqual(0, crowd.failed.load(.monotonic));
+    try testing.expectEqual(table.index.len, store.counters.read_calls - before);
+    try testing.expectEqual((Crowd.size - 1) * table.index.len, store.counters.cache_hits);
 }
 
 test "a walk over several tables of a level goes on reading ahead from one to the next" {

@@ -5,6 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -19,6 +20,9 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const bin = join(root, "node_modules", ".bin");
+/** Only its C sources are used: its install script, which fetches or builds a Node addon, is left out. */
+const ZSTD = "zstd-napi";
+const zstd = join(root, "node_modules", ZSTD);
 
 export function program(name) {
   return join(bin, name);
@@ -41,7 +45,12 @@ export function installPackages() {
   const wanted = createHash("sha256").update(lock).digest("hex");
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
   console.error("varve: installing the packages of package-lock.json");
-  must("npm", ["ci", "--no-audit", "--no-fund"]);
+  must("npm", ["ci", "--no-audit", "--no-fund", "--ignore-scripts"]);
+  const scripted = Object.entries(JSON.parse(lock).packages)
+    .filter(([, { hasInstallScript }]) => hasInstallScript)
+    .map(([path]) => path.replace(/^node_modules\//, ""))
+    .filter((name) => name !== ZSTD);
+  must("npm", ["rebuild", "--ignore-scripts=false", "--loglevel=error", ...scripted]);
   writeFileSync(stamp, wanted);
 }
 
@@ -58,6 +67,8 @@ export function buildLibrary() {
   mkdirSync(target, { recursive: true });
   const name = process.platform === "darwin" ? "libvarve.dylib" : "libvarve.so";
   renameSync(join(prefix, "lib", name), join(target, name));
+  // The library contains zstd, whose licence asks to be with it.
+  copyFileSync(join(zstd, "deps", "zstd", "LICENSE"), join(target, "LICENSE.zstd"));
   writeFileSync(stamp, wanted);
   rmSync(prefix, { recursive: true, force: true });
 }
@@ -71,6 +82,7 @@ function sourcesHash() {
     )
     .sort();
   for (const name of names) hash.update(name).update(readFileSync(join(zig, name)));
+  hash.update(readFileSync(join(zstd, "package.json")));
   return hash.digest("hex");
 }
 

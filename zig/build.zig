@@ -35,18 +35,14 @@ pub fn build(b: *std.Build) void {
         cross.dependOn(&install.step);
     }
 
-    const tests = b.addTest(.{
-        .root_module = module(b, "src/tests.zig", host, chosen orelse .ReleaseSafe, false),
-        .filters = filters,
-        .use_llvm = use_llvm,
-    });
+    const tested = module(b, "src/tests.zig", host, chosen orelse .ReleaseSafe, false);
+    tested.linkLibrary(zstd(b, host));
+    const tests = b.addTest(.{ .root_module = tested, .filters = filters, .use_llvm = use_llvm });
     b.step("test", "Run the Zig tests").dependOn(&b.addRunArtifact(tests).step);
 
-    const generator = b.addExecutable(.{
-        .name = "layout-generator",
-        .root_module = module(b, "src/layout_generator.zig", host, .Debug, false),
-        .use_llvm = use_llvm,
-    });
+    const generating = module(b, "src/layout_generator.zig", host, .Debug, false);
+    generating.linkLibrary(zstd(b, host));
+    const generator = b.addExecutable(.{ .name = "layout-generator", .root_module = generating, .use_llvm = use_llvm });
     const generate = b.addRunArtifact(generator);
     generate.addArg(b.pathFromRoot("../src/native/layout.gen.ts"));
     generate.addArg(b.pathFromRoot("../src/native/symbols.gen.ts"));
@@ -55,12 +51,73 @@ pub fn build(b: *std.Build) void {
 }
 
 fn library(b: *std.Build, target: std.Build.ResolvedTarget, optimize: std.builtin.OptimizeMode) *std.Build.Step.Compile {
-    return b.addLibrary(.{
-        .name = "varve",
-        .linkage = .dynamic,
-        .root_module = module(b, "src/exports.zig", target, optimize, optimize != .Debug),
-        .use_llvm = use_llvm,
+    const root = module(b, "src/exports.zig", target, optimize, optimize != .Debug);
+    root.linkLibrary(zstd(b, target));
+    return b.addLibrary(.{ .name = "varve", .linkage = .dynamic, .root_module = root, .use_llvm = use_llvm });
+}
+
+/// The C sources of zstd, as an npm package brings them; they are no part of this repository.
+const zstd_path = "../node_modules/zstd-napi/deps/zstd/lib";
+/// All of what compresses and decompresses on one thread, without dictionaries of its own making.
+const zstd_sources = [_][]const u8{
+    "common/debug.c",
+    "common/entropy_common.c",
+    "common/error_private.c",
+    "common/fse_decompress.c",
+    "common/xxhash.c",
+    "common/zstd_common.c",
+    "compress/fse_compress.c",
+    "compress/hist.c",
+    "compress/huf_compress.c",
+    "compress/zstd_compress.c",
+    "compress/zstd_compress_literals.c",
+    "compress/zstd_compress_sequences.c",
+    "compress/zstd_compress_superblock.c",
+    "compress/zstd_double_fast.c",
+    "compress/zstd_fast.c",
+    "compress/zstd_lazy.c",
+    "compress/zstd_ldm.c",
+    "compress/zstd_opt.c",
+    "compress/zstd_preSplit.c",
+    "decompress/huf_decompress.c",
+    "decompress/zstd_ddict.c",
+    "decompress/zstd_decompress.c",
+    "decompress/zstd_decompress_block.c",
+};
+
+/// Fast in every mode: a debug build of Varve is no debug build of zstd.
+fn zstd(b: *std.Build, target: std.Build.ResolvedTarget) *std.Build.Step.Compile {
+    const root = b.createModule(.{
+        .target = target,
+        .optimize = .ReleaseFast,
+        .link_libc = true,
+        .pic = true,
+        .strip = true,
+        .sanitize_c = .off,
     });
+    const made = b.addLibrary(.{ .name = "zstd", .linkage = .static, .root_module = root });
+    std.Io.Dir.cwd().access(b.graph.io, b.pathFromRoot(zstd_path ++ "/zstd.h"), .{}) catch {
+        const missing = b.addFail("the sources of zstd are missing: run `npm ci` in the repository first");
+        made.step.dependOn(&missing.step);
+        return made;
+    };
+    root.addCSourceFiles(.{
+        .root = .{ .cwd_relative = b.pathFromRoot(zstd_path) },
+        .files = &zstd_sources,
+        // Hidden, because runtimes carry a zstd of their own, and a visible name may be bound to theirs.
+        .flags = &.{
+            "-fvisibility=hidden",
+            "-DZSTDLIB_VISIBLE=",
+            "-DZSTDLIB_HIDDEN=",
+            "-DZSTDERRORLIB_VISIBLE=",
+            "-DXXH_NAMESPACE=ZSTD_",
+            "-DZSTD_DISABLE_ASM=1",
+            "-DZSTD_LEGACY_SUPPORT=0",
+            "-DZSTD_TRACE=0",
+            "-DDEBUGLEVEL=0",
+        },
+    });
+    return made;
 }
 
 fn module(

@@ -1,6 +1,7 @@
 /** Column families: the ordered maps that a store consists of. Every call checks its arguments before anything happens. */
+import { compareBytes, encodeUtf8 } from "../base/bytes.ts";
 import { invalidArgument, quote, unsupported } from "../base/errors.ts";
-import { runTask, type Task } from "../native/task.ts";
+import { runTask, runTasksSync, type Task } from "../native/task.ts";
 import { approximateSize } from "../read/approximate_size.ts";
 import type { Page } from "../read/cursor.ts";
 import { WOULD_BLOCK } from "../read/point_reader.ts";
@@ -79,22 +80,18 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
       const { signal } = validateReadOptions(options);
       signal?.throwIfAborted();
       const sequence = this.#sequence(options, "get");
-      const reads = requireArray(keys).map((key) => this.#read(key, sequence));
-      return abortable(Promise.all(reads), signal);
+      const { values, tasks } = this.#readMany(keys, sequence);
+      const { jobs } = this.#handle.store;
+      const reads = Promise.all(tasks.map((task) => runTask(jobs, task)));
+      return abortable(reads.then(() => values), signal);
     });
   }
 
   /** As `getMany`, blocking the thread. */
   getManySync(keys: readonly K[], options?: ReadOptions): (ValueOut | undefined)[] {
-    const sequence = this.#sequence(options, "get");
-    return requireArray(keys).map((key) =>
-      this.#handle.reader.get(
-        this.#family,
-        this.#keyEncoding.prepare(key),
-        sequence,
-        this.#valueEncoding,
-      )
-    );
+    const { values, tasks } = this.#readMany(keys, this.#sequence(options, "get"));
+    runTasksSync(this.#handle.store.jobs, tasks);
+    return values;
   }
 
   /** Whether a key has a value. */
@@ -301,8 +298,37 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
     const { reader, store } = this.#handle;
     const cached = reader.getCached(this.#family, key, sequence, decoder);
     if (cached !== WOULD_BLOCK) return cached;
-    const kept = typeof key === "string" ? key : key.slice();
+    const kept = typeof key === "string" ? key : new Uint8Array(key);
     return runTask(store.jobs, this.#readFromDisk(kept, sequence, decoder));
+  }
+
+  /** What memory answers, and a task for each of the rest, in the order of their keys, that fills in its value. */
+  #readMany(
+    keys: readonly K[],
+    sequence: number,
+  ): { values: (ValueOut | undefined)[]; tasks: Task<void>[] } {
+    const missing: { index: number; key: Uint8Array }[] = [];
+    const values = requireArray(keys).map((key, index) => {
+      const prepared = this.#keyEncoding.prepare(key);
+      const { reader } = this.#handle;
+      const found = reader.getCached(this.#family, prepared, sequence, this.#valueEncoding);
+      if (found !== WOULD_BLOCK) return found;
+      const kept = typeof prepared === "string" ? encodeUtf8(prepared) : new Uint8Array(prepared);
+      missing.push({ index, key: kept });
+      return undefined;
+    });
+    missing.sort((left, right) => compareBytes(left.key, right.key));
+    const tasks = missing.map(({ index, key }) => this.#readInto(values, index, key, sequence));
+    return { values, tasks };
+  }
+
+  *#readInto(
+    values: (ValueOut | undefined)[],
+    index: number,
+    key: Uint8Array,
+    sequence: number,
+  ): Task<void> {
+    values[index] = yield* this.#readFromDisk(key, sequence, this.#valueEncoding);
   }
 
   *#readFromDisk<T>(

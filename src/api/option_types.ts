@@ -8,7 +8,7 @@ import type { ValueEncodingOption, ValueInput, ValueOutput } from "./encodings/v
 /** When a write is acknowledged; see {@linkcode WriteOptions.durability}. */
 export type Durability = "sync" | "buffered" | "volatile";
 
-/** How a level of the tree is compressed. `level` is zstd's, 1 to 22; default: 3. */
+/** How a level of the tree is compressed. `level` is zstd's (RFC 8878), 1 to 22; default: 3. */
 export type Compression = "none" | "zstd" | { type: "none" | "zstd"; level?: number };
 
 /** A merge operator of the user's own. */
@@ -33,7 +33,11 @@ export interface TuningOptions {
   writeBufferSize?: number;
   /** Memtables, the active one included, before writers wait. From 1; default: 4. */
   maxWriteBuffers?: number;
-  /** For all levels, or one for each from level 0, the last standing for all below. Default: `"none"`. */
+  /**
+   * For all levels, or one for each from level 0 (what a flush writes), the last standing for all below. A table's data blocks
+   * are compressed, each on its own, where that saves more than an eighth; the block cache holds them decompressed. Tables
+   * that are there already stay as they are until a compaction rewrites them. Default: `"none"`.
+   */
   compression?: Compression | readonly Compression[];
   /** Filter bits for each key, 0 (no filter) to 64. Default: 10. */
   filterBitsPerKey?: number;
@@ -82,9 +86,17 @@ export interface OpenOptions<
   syncInterval?: number;
   /** The block cache, in bytes. From 64 KiB; default: 64 MiB. */
   blockCacheSize?: number;
-  /** Files held open at once. From 16; default: 1,000. */
+  /**
+   * Table files held open at once by this store; the one that was not used for longest is closed, and opened again when a
+   * read needs it. The log, the manifest and the lock are not counted (about ten more), nor are tables that only an
+   * iterator still reads. All stores of a process together keep to half of its limit. From 16; default: 1,000.
+   */
   maxOpenFiles?: number;
-  /** Go past the page cache: yes, no, or whichever is faster on this volume. Default: `"auto"`. */
+  /**
+   * Go past the page cache: `true` writes and reads tables, and writes the log of durable writes, directly where the volume
+   * allows it, `false` never does, `"auto"` writes directly and reads tables through the page cache.
+   * `stats().directIo` says what was granted. Default: `"auto"`.
+   */
   directIo?: "auto" | boolean;
   /** The size of a segment of the log, in bytes. From 64 KiB; default: 64 MiB. */
   walSegmentSize?: number;

@@ -9,8 +9,12 @@ export interface Stats {
   readonly sequence: number;
   /** The error that ended writing, if one did. */
   readonly failure: string | null;
-  /** Whether the log's segments are written past the page cache. */
-  readonly directIo: boolean;
+  /** What goes past the page cache: segments of the log, tables as they are written, tables as they are read. */
+  readonly directIo: {
+    readonly log: boolean;
+    readonly tableWrites: boolean;
+    readonly tableReads: boolean;
+  };
   readonly write: {
     /** Groups that were committed, and the writes (a batch is one) and entries in them. */
     readonly groups: number;
@@ -72,7 +76,11 @@ export function statsOf({ store, reader }: Handle): Stats {
     path: store.path,
     sequence: store.visibility.visible,
     failure: health.failure?.message ?? null,
-    directIo: log.segments.some(({ file }) => file.direct),
+    directIo: {
+      log: log.segments.some(({ file }) => file.direct),
+      tableWrites: counter(store, Counters.tableWritesDirect) > 0,
+      tableReads: counter(store, Counters.tableReadsDirect) > 0,
+    },
     write: {
       groups,
       batches: pipeline.counters.writes,

@@ -4,6 +4,9 @@ import { failureDetail, nativeError } from "./failure.ts";
 import { Code, OpenFlag } from "./layout.gen.ts";
 import { native } from "./library.ts";
 
+/** What fits into the library's word; no system allows as many. */
+const OPEN_FILES_MAX = 2 ** 31;
+
 /** The real disk; simulated ones have other numbers. */
 export const REAL_DISK = 0;
 
@@ -12,6 +15,16 @@ export interface OpenedDirectory {
   /** True: the process has this store open already, by this handle. */
   readonly attached: boolean;
 }
+
+/** How the store's tables are reached. */
+export interface TableAccess {
+  /** Descriptors of tables at a time. */
+  readonly maxOpenFiles: number;
+  /** Past the page cache: reads and writes, none of them, or (`"auto"`) writes where the volume allows it. */
+  readonly directIo: "auto" | boolean;
+}
+
+const ORDINARY_ACCESS: TableAccess = { maxOpenFiles: 1_000, directIo: "auto" };
 
 /**
  * Opens and locks the directory, at once. With `create`, makes it and its missing parents.
@@ -23,10 +36,20 @@ export function openDirectory(
   create: boolean,
   readOnly: boolean,
   ioThreads: number,
+  { maxOpenFiles, directIo }: TableAccess = ORDINARY_ACCESS,
 ): OpenedDirectory {
   const bytes = pathBytes(path);
-  const flags = readOnly ? OpenFlag.readOnly : create ? OpenFlag.create : 0;
-  const handle = native().call.varve_store_open(disk, bytes, bytes.length, flags, ioThreads);
+  const flags = (readOnly ? OpenFlag.readOnly : create ? OpenFlag.create : 0) |
+    (directIo === true ? OpenFlag.directReads : 0) |
+    (directIo !== false ? OpenFlag.directWrites : 0);
+  const handle = native().call.varve_store_open(
+    disk,
+    bytes,
+    bytes.length,
+    flags,
+    ioThreads,
+    Math.min(maxOpenFiles, OPEN_FILES_MAX),
+  );
   if (handle >= 0) return { handle, attached: false };
   if (handle === Code.attached) return { handle: attachedHandle(), attached: true };
   throw openError(handle, "open", path);

@@ -39,7 +39,7 @@ export const SYMBOLS = {
     result: "f64",
   },
   varve_store_open: {
-    parameters: ["i32", "buffer", "u32", "u32", "u32"],
+    parameters: ["i32", "buffer", "u32", "u32", "u32", "u32"],
     result: "i32",
   },
   varve_store_region: {

@@ -50,6 +50,23 @@ export function runTaskSync<T>(jobs: Jobs, task: Task<T>): T {
   }
 }
 
+/**
+ * Runs tasks on the I/O threads, as many at a time as there are job records, and blocks this thread until all have ended.
+ * Throws what the first to fail threw.
+ */
+export function runTasksSync(jobs: Jobs, tasks: readonly Task<void>[]): void {
+  let running = tasks.length;
+  const failures: unknown[] = [];
+  for (const task of tasks) {
+    startTask(jobs, task, (error) => {
+      running--;
+      if (error !== undefined) failures.push(error);
+    });
+  }
+  jobs.drive(() => running === 0);
+  if (failures.length > 0) throw failures[0];
+}
+
 /** A job record, waiting for one if all are in use. */
 export function* takeJob(jobs: Jobs, opcode: number, lane: number): Task<number> {
   for (;;) {

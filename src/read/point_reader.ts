@@ -75,7 +75,7 @@ export class PointReader {
 
   /**
    * Reads the tables on an I/O thread. `WOULD_BLOCK`: the version was replaced before the thread came to it; ask again.
-   * The key is copied before the first step.
+   * The key stays as it is until the task has ended.
    */
   *getFromDisk<V>(
     family: Family,
@@ -84,11 +84,18 @@ export class PointReader {
     decoder: ValueDecoder<V>,
   ): Task<V | undefined | typeof WOULD_BLOCK> {
     const { jobs } = this.files;
-    const keyRegion = reserveRegion(KEY_BYTES_MAX + 1);
+    // The record first: there are fewer of them than reads may wait, and a region for each of those would be too many.
+    const job = yield* takeJob(jobs, Opcode.tableGet, Lane.read);
+    let keyRegion: Region;
+    try {
+      keyRegion = reserveRegion(KEY_BYTES_MAX + 1);
+    } catch (error) {
+      jobs.release(job);
+      throw error;
+    }
     const probe = new KeyProbe(keyRegion, 0);
     try {
       probe.set(key);
-      const job = yield* takeJob(jobs, Opcode.tableGet, Lane.read);
       const { u32, i32, f64 } = jobs.shared;
       i32[(job + GetJob.version) >> 2] = family.version.handle;
       i32[(job + GetJob.region) >> 2] = keyRegion.id;

@@ -108,7 +108,7 @@ function find(
   settings: StoreSettings,
 ): { entry: Entry; isNew: boolean } {
   const { createIfMissing, readOnly, ioThreads } = settings;
-  const directory = openDirectory(disk, path, createIfMissing, readOnly, ioThreads);
+  const directory = openDirectory(disk, path, createIfMissing, readOnly, ioThreads, settings);
   if (directory.attached) {
     const entry = entries.get(directory.handle);
     if (entry !== undefined) return { entry, isNew: false };

@@ -12,6 +12,8 @@ export interface StoreSettings {
   /** Bytes of table blocks kept in memory. */
   readonly blockCacheSize: number;
   readonly walSegmentSize: number;
+  /** Descriptors of tables. */
+  readonly maxOpenFiles: number;
   readonly directIo: "auto" | boolean;
   readonly ioThreads: number;
   readonly familyDefaults: FamilyTuning;

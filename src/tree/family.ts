@@ -10,11 +10,20 @@ import type { Region } from "../native/region.ts";
 import { Signal } from "../native/signal.ts";
 import { releaseTable, type Table, Version } from "./version.ts";
 
+/** How the data blocks of one level are compressed. */
+export interface LevelCompression {
+  readonly type: "none" | "zstd";
+  /** zstd's, 1 to 22. */
+  readonly level: number;
+}
+
 export interface FamilyTuning {
   writeBufferSize: number;
   maxWriteBuffers: number;
   blockSize: number;
   filterBitsPerKey: number;
+  /** From level 0, never empty; the last stands for all levels below. */
+  compression: readonly LevelCompression[];
 }
 
 /** Frozen memtables that keep to the ordinary size. */

@@ -2,6 +2,7 @@
 import { nativeError } from "../native/failure.ts";
 import { fileName, type Files } from "../native/files.ts";
 import {
+  Compression,
   FileKind,
   KEY_BYTES_MAX,
   Lane,
@@ -40,12 +41,24 @@ export function* flushTable(
       i32[(job + TableJob.source) >> 2] = memtable.region.id;
       u32[(job + TableJob.blockBytes) >> 2] = Math.min(tuning.blockSize, BLOCK_BYTES_MAX);
       u32[(job + TableJob.filterBitsPerKey) >> 2] = tuning.filterBitsPerKey;
+      const { compression, compressionLevel } = compressionOf(tuning, 0);
+      u32[(job + TableJob.compression) >> 2] = compression;
+      u32[(job + TableJob.compressionLevel) >> 2] = compressionLevel;
       u32[(job + TableJob.snapshotCount) >> 2] = snapshots.length;
       i32[(job + TableJob.snapshotRegion) >> 2] = list.id;
     });
   } finally {
     releaseRegion(list.id);
   }
+}
+
+/** What tables of a level (0: flushes) are compressed with, as the library takes it. */
+export function compressionOf(
+  { compression }: FamilyTuning,
+  level: number,
+): { compression: number; compressionLevel: number } {
+  const chosen = compression[Math.min(level, compression.length - 1)];
+  return { compression: Compression[chosen.type], compressionLevel: chosen.level };
 }
 
 /** Opens a table that the manifest names. Another table's file, or a damaged one, is `ERR_CORRUPTION`. */

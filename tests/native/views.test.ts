@@ -56,7 +56,7 @@ test("a detached view is zero bytes, not a fault", () => {
     assert.equal(call.varve_checksum(bytes, length) >>> 0, 0);
     assert.equal(call.varve_errno_name(2, bytes, length), 0);
     assert.equal(call.varve_error_detail(bytes, length), 0);
-    assert.ok(call.varve_store_open(0, bytes, length, 0, 1) < 0);
+    assert.ok(call.varve_store_open(0, bytes, length, 0, 1, 16) < 0);
     assert.ok(call.varve_store_remove(0, bytes, length) < 0);
   }
 });

@@ -316,6 +316,17 @@ const OPTION_SETS: [string, OpenOptions, Durability[]][] = [
     ["sync", "buffered", "volatile"],
   ],
   [
+    "compressed tables past the page cache, few descriptors, a tiny cache",
+    {
+      ...TINY,
+      compression: { type: "zstd", level: 1 },
+      directIo: true,
+      maxOpenFiles: 16,
+      blockCacheSize: 64 * 1024,
+    },
+    ["sync", "buffered", "volatile"],
+  ],
+  [
     "a tiny budget for all memtables, a tiny cache, one I/O thread",
     {
       totalWriteBufferSize: 64 * 1024,

@@ -113,6 +113,7 @@ test("rotations at once happen once: an empty memtable is not frozen", () => {
     maxWriteBuffers: 4,
     blockSize: 4096,
     filterBitsPerKey: 10,
+    compression: [{ type: "none" as const, level: 0 }],
   };
   const family = new Family(1, "family", tuning, [], context);
   family.rotate();

@@ -248,15 +248,20 @@ pub const TableJob = extern struct {
     description_region: i32,
     /// Store-wide family number, written into the table's properties and checked by table_open.
     family: u32,
-    reserved: u32,
+    /// table_flush: Compression
+    compression: u32,
     /// table_open: size the manifest states; a file of another size is damaged.
     file_bytes: f64,
     /// table_flush: the store's time, milliseconds since 1970, by which entries expire.
     now: f64,
     /// table_flush: MergeOperator
     merge_operator: u32,
-    reserved_word: u32,
+    /// table_flush: zstd's, 1 to 22; unused without compression.
+    compression_level: u32,
 };
+
+/// What was done to a table's data blocks; the first byte of a block's trailer.
+pub const Compression = enum(u32) { none = 0, zstd = 1 };
 
 /// How a table's largest key is meant: a point's key, a range tombstone's upper bound, or no bound at all.
 pub const BoundKind = enum(u32) { inclusive = 0, exclusive = 1, unbounded = 2 };
@@ -308,8 +313,9 @@ pub const CompactionRequest = extern struct {
     merge_operator: u32,
     block_bytes: u32,
     filter_bits_per_key: u32,
-    /// 0: none, 1: zstd
+    /// Compression
     compression: u32,
+    /// zstd's, 1 to 22; unused without compression.
     compression_level: u32,
     /// Outputs take the file numbers from here on, at most `number_count` of them.
     first_number: f64,
@@ -578,6 +584,9 @@ pub const Counters = extern struct {
     cache_misses: u64,
     filter_negatives: u64,
     files_opened: u64,
+    /// Reads of tables past the page cache, and tables that were written past it.
+    table_reads_direct: u64,
+    table_writes_direct: u64,
     jobs_run: u64,
 };
 
@@ -614,6 +623,9 @@ pub const OpenFlag = struct {
     /// Create the directory, parents too, when missing.
     pub const create: u32 = 1;
     pub const read_only: u32 = 2;
+    /// Tables are read past the page cache, and written so.
+    pub const direct_reads: u32 = 4;
+    pub const direct_writes: u32 = 8;
 };
 
 /// The structs that the generator writes out.
@@ -625,7 +637,8 @@ pub const shared_structs = .{
     StoreShared,
 };
 pub const shared_enums = .{
-    Code, DiskOperation, FileKind, JobState, Lane, Opcode, EntryType, MergeOperator, BoundKind,
+    Code,      DiskOperation, FileKind,      JobState,  Lane, Opcode,
+    EntryType, Compression,   MergeOperator, BoundKind,
 };
 pub const shared_flags = .{ .{ "FileFlag", FileFlag }, .{ "JobFlag", JobFlag }, .{ "OpenFlag", OpenFlag } };
 

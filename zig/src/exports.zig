@@ -106,9 +106,10 @@ pub export fn varve_disk_clock(disk: i32) f64 {
     return found.vtable.now(found.context);
 }
 
-pub export fn varve_store_open(disk: i32, path: ?[*]const u8, path_bytes: u32, flags: u32, io_threads: u32) i32 {
+pub export fn varve_store_open(disk: i32, path: ?[*]const u8, path_bytes: u32, flags: u32, io_threads: u32, open_files_max: u32) i32 {
     error_detail.clear();
-    return store_registry.open(disk, lent(path, path_bytes), flags, io_threads);
+    const limits: store_registry.Limits = .{ .io_threads = io_threads, .open_files_max = open_files_max };
+    return store_registry.open(disk, lent(path, path_bytes), flags, limits);
 }
 
 pub export fn varve_store_region(store: i32) i32 {

@@ -4,6 +4,8 @@
 
 const std = @import("std");
 const abi = @import("abi.zig");
+const compression = @import("compression.zig");
+const disk = @import("disk.zig");
 const entry_sort = @import("entry_sort.zig");
 const fault = @import("fault.zig");
 const file_name = @import("file_name.zig");
@@ -27,6 +29,11 @@ const block_bytes_max = 16 << 20;
 pub fn flush(store: *Store, job: *abi.TableJob, failure: *Fault) fault.Error!i32 {
     if (job.block_bytes < block_bytes_min or job.block_bytes > block_bytes_max) return failure.fail(.invalid);
     if (job.filter_bits_per_key > 64) return failure.fail(.invalid);
+    switch (std.enums.fromInt(abi.Compression, job.compression) orelse return failure.fail(.invalid)) {
+        .none => {},
+        .zstd => if (job.compression_level < compression.level_min or job.compression_level > compression.level_max)
+            return failure.fail(.invalid),
+    }
     const snapshots = try snapshotsOf(job, failure);
     const memtable = Memtable.open(job.source) orelse return failure.fail(.invalid);
     const items = try sortedEntries(memtable, failure);
@@ -35,7 +42,9 @@ pub fn flush(store: *Store, job: *abi.TableJob, failure: *Fault) fault.Error!i32
 
     var name_buffer: [file_name.name_bytes_max]u8 = undefined;
     const name = tableName(job.number, &name_buffer) orelse return failure.fail(.invalid);
-    const file = switch (file_table.open(store.disk, store.directory, name, .{ .create = true }, store.counters)) {
+    const options = &store.table_files.options;
+    const mode: disk.OpenMode = .{ .create = true, .direct = options.direct_writes };
+    const file = switch (file_table.open(store.disk, store.directory, name, mode, store.counters)) {
         .file => |file| file,
         .failed => |result| return failure.system(result),
     };
@@ -46,8 +55,12 @@ pub fn flush(store: *Store, job: *abi.TableJob, failure: *Fault) fault.Error!i32
         try write(file, job, memtable, items, snapshots, failure);
         const synced = store.disk.vtable.directory_sync(store.disk.context, store.directory);
         if (synced < 0) return failure.system(synced);
+        if (file.direct) _ = @atomicRmw(u64, &store.counters.table_writes_direct, .Add, 1, .monotonic);
     }
-    return open(tableFile(store, job), file, null, job, failure);
+    if (file.direct == options.direct_reads) return open(tableFile(store, job), file, null, job, failure);
+    // Written one way and read the other: a descriptor has one.
+    file.close();
+    return open(tableFile(store, job), null, null, job, failure);
 }
 
 /// A table that the manifest lists.
@@ -70,12 +83,7 @@ fn tableName(number: f64, buffer: *[file_name.name_bytes_max]u8) ?[]const u8 {
 }
 
 fn tableFile(store: *Store, job: *const abi.TableJob) TableFile {
-    return .{
-        .disk = store.disk,
-        .directory = store.directory,
-        .counters = store.counters,
-        .number = @intFromFloat(job.number),
-    };
+    return .init(store.table_files, @intFromFloat(job.number));
 }
 
 fn open(file: TableFile, written: ?*file_table.File, expected_bytes: ?u64, job: *abi.TableJob, failure: *Fault) fault.Error!i32 {
@@ -162,6 +170,8 @@ fn write(
         .family = job.family,
         .block_bytes = job.block_bytes,
         .filter_bits_per_key = job.filter_bits_per_key,
+        .compression = @enumFromInt(job.compression),
+        .compression_level = job.compression_level,
     }, failure);
     defer builder.deinit();
 

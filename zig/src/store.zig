@@ -16,10 +16,15 @@ const locks = @import("locks.zig");
 const pin = @import("pin.zig");
 const region = @import("region.zig");
 const system = @import("system.zig");
+const table_files = @import("table_files.zig");
 const HandleTable = @import("handle_table.zig").HandleTable;
+const TableFiles = table_files.TableFiles;
 const JobRunner = @import("job_runner.zig").JobRunner;
 
 const gpa = std.heap.c_allocator;
+
+/// What `open` takes beside a place.
+pub const Limits = struct { io_threads: u32, open_files_max: u32 = 1000 };
 
 pub const Store = struct {
     disk: disk.Disk,
@@ -32,6 +37,7 @@ pub const Store = struct {
     disk_id: disk_registry.Id,
     identity: disk.Identity,
     lock: disk.FileHandle,
+    table_files: *TableFiles,
     runner: JobRunner,
     next: ?*Store = null,
 
@@ -47,21 +53,23 @@ var first: ?*Store = null;
 var mutex: locks.Mutex = .{};
 
 /// A handle, or errno or Code.
-pub fn open(disk_id: disk_registry.Id, path: []const u8, flags: u32, io_threads: u32) i32 {
-    const known = abi.OpenFlag.create | abi.OpenFlag.read_only;
-    if (flags & ~known != 0 or flags == known) return abi.Code.invalid.int();
+pub fn open(disk_id: disk_registry.Id, path: []const u8, flags: u32, limits: Limits) i32 {
+    const makes = abi.OpenFlag.create | abi.OpenFlag.read_only;
+    const known = makes | abi.OpenFlag.direct_reads | abi.OpenFlag.direct_writes;
+    if (flags & ~known != 0 or flags & makes == makes) return abi.Code.invalid.int();
+    if (limits.open_files_max == 0) return abi.Code.invalid.int();
     const on = disk_registry.acquire(disk_id) orelse return abi.Code.closed.int();
-    const result = openOn(on, disk_id, path, flags, io_threads);
+    const result = openOn(on, disk_id, path, flags, limits);
     if (result < 0) disk_registry.release(disk_id);
     return result;
 }
 
-fn openOn(on: disk.Disk, disk_id: disk_registry.Id, path: []const u8, flags: u32, io_threads: u32) i32 {
+fn openOn(on: disk.Disk, disk_id: disk_registry.Id, path: []const u8, flags: u32, limits: Limits) i32 {
     pin.pinOnce();
     const opened = on.vtable.directory_open(on.context, path, flags & abi.OpenFlag.create != 0);
     if (opened < 0) return @intCast(opened);
     const directory: disk.DirectoryHandle = @intCast(opened);
-    const result = openIn(on, disk_id, directory, flags, io_threads);
+    const result = openIn(on, disk_id, directory, flags, limits);
     if (result < 0) on.vtable.directory_close(on.context, directory);
     return result;
 }
@@ -71,9 +79,8 @@ fn openIn(
     disk_id: disk_registry.Id,
     directory: disk.DirectoryHandle,
     flags: u32,
-    io_threads: u32,
+    limits: Limits,
 ) i32 {
-    const read_only = flags & abi.OpenFlag.read_only != 0;
     const identity = on.vtable.directory_identity(on.context, directory);
     mutex.lock();
     defer mutex.unlock();
@@ -85,6 +92,7 @@ fn openIn(
     var contents: Contents = .{};
     const readable = contents.read(on, directory);
     if (readable < 0) return readable;
+    const read_only = flags & abi.OpenFlag.read_only != 0;
     const lock = on.vtable.lock(on.context, directory, if (read_only) .shared else .exclusive);
     if (lock < 0) {
         if (lock == abi.Code.locked.int()) {
@@ -92,7 +100,7 @@ fn openIn(
         }
         return @intCast(lock);
     }
-    const result = register(on, disk_id, directory, identity, @intCast(lock), read_only, io_threads);
+    const result = register(on, disk_id, directory, identity, @intCast(lock), flags, limits);
     if (result < 0) on.vtable.unlock(on.context, @intCast(lock));
     return result;
 }
@@ -103,13 +111,22 @@ fn register(
     directory: disk.DirectoryHandle,
     identity: disk.Identity,
     lock: disk.FileHandle,
-    read_only: bool,
-    io_threads: u32,
+    flags: u32,
+    limits: Limits,
 ) i32 {
     const shared_region = region.reserve(abi.store_region_bytes) catch |cause| return regionCode(cause);
     const bytes = region.slice(shared_region).?;
     const shared: *abi.StoreShared = @ptrCast(bytes.ptr);
+    const files = TableFiles.create(on, directory, &shared.counters, .{
+        .open_max = limits.open_files_max,
+        .direct_reads = flags & abi.OpenFlag.direct_reads != 0,
+        .direct_writes = flags & abi.OpenFlag.direct_writes != 0,
+    }) catch {
+        _ = region.release(shared_region);
+        return abi.Code.no_memory.int();
+    };
     const made = gpa.create(Store) catch {
+        files.close();
         _ = region.release(shared_region);
         return abi.Code.no_memory.int();
     };
@@ -120,14 +137,16 @@ fn register(
         .shared = shared,
         .shared_region = shared_region,
         .handle = 0,
-        .read_only = read_only,
+        .read_only = flags & abi.OpenFlag.read_only != 0,
         .disk_id = disk_id,
         .identity = identity,
         .lock = lock,
-        .runner = .init(bytes, io_threads, on.vtable.stepped),
+        .table_files = files,
+        .runner = .init(bytes, limits.io_threads, on.vtable.stepped),
         .next = first,
     };
     made.handle = stores.open(made) orelse {
+        files.close();
         _ = region.release(shared_region);
         gpa.destroy(made);
         return abi.Code.exhausted.int();
@@ -160,6 +179,7 @@ pub fn close(handle: i32) i32 {
     }
     file_table.closeAll(handle);
     directory_table.closeAll(handle);
+    self.table_files.close();
 
     mutex.lock();
     defer mutex.unlock();

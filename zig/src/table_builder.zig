@@ -4,6 +4,7 @@
 
 const std = @import("std");
 const abi = @import("abi.zig");
+const compression = @import("compression.zig");
 const fault = @import("fault.zig");
 const filter = @import("filter.zig");
 const format = @import("table_format.zig");
@@ -22,6 +23,10 @@ pub const Options = struct {
     family: u32,
     block_bytes: u32,
     filter_bits_per_key: u32,
+    /// Of data blocks; filter, index and properties are read once and stay as they are.
+    compression: abi.Compression = .none,
+    /// zstd's, from `compression.level_min` to `level_max`.
+    compression_level: u32 = 0,
 };
 
 pub const TableBuilder = struct {
@@ -35,6 +40,7 @@ pub const TableBuilder = struct {
     /// Bytes that went out before `piece`.
     written: u64 = 0,
 
+    compressor: ?compression.Compressor = null,
     data: BlockBuilder,
     index: BlockBuilder,
     hashes: std.ArrayList(u64) = .empty,
@@ -54,12 +60,17 @@ pub const TableBuilder = struct {
 
     pub fn init(gpa: std.mem.Allocator, file: *File, options: Options, failure: *Fault) fault.Error!TableBuilder {
         const piece = gpa.alignedAlloc(u8, .fromByteUnits(format.file_align), piece_bytes) catch return failure.fail(.no_memory);
+        errdefer gpa.free(piece);
         return .{
             .gpa = gpa,
             .file = file,
             .options = options,
             .failure = failure,
             .piece = piece,
+            .compressor = switch (options.compression) {
+                .none => null,
+                .zstd => compression.Compressor.init(gpa, options.compression_level) catch return failure.fail(.no_memory),
+            },
             .data = .{ .gpa = gpa },
             .index = .{ .gpa = gpa, .interval = 1 },
         };
@@ -67,6 +78,7 @@ pub const TableBuilder = struct {
 
     pub fn deinit(self: *TableBuilder) void {
         self.gpa.free(self.piece);
+        if (self.compressor) |*compressor| compressor.deinit();
         self.data.deinit();
         self.index.deinit();
         self.hashes.deinit(self.gpa);
@@ -148,7 +160,7 @@ pub const TableBuilder = struct {
     fn finishBlock(self: *TableBuilder) fault.Error!void {
         const content = self.data.finish() catch |e| return self.translate(e);
         std.debug.assert(self.pending == null);
-        self.pending = try self.writeBlock(content);
+        self.pending = try self.writeDataBlock(content);
         self.block_count += 1;
         self.data.reset();
     }
@@ -172,11 +184,23 @@ pub const TableBuilder = struct {
         self.pending = null;
     }
 
+    fn writeDataBlock(self: *TableBuilder, content: []const u8) fault.Error!format.BlockHandle {
+        if (self.compressor) |*compressor| {
+            const smaller = compressor.compress(content) catch return self.failure.fail(.no_memory);
+            if (smaller) |stored| return self.writeStored(stored, .zstd);
+        }
+        return self.writeBlock(content);
+    }
+
     fn writeBlock(self: *TableBuilder, content: []const u8) fault.Error!format.BlockHandle {
+        return self.writeStored(content, .none);
+    }
+
+    fn writeStored(self: *TableBuilder, content: []const u8, how: abi.Compression) fault.Error!format.BlockHandle {
         if (content.len > std.math.maxInt(u32)) return self.failure.fail(.invalid);
         const handle: format.BlockHandle = .{ .offset = self.position(), .bytes = @intCast(content.len) };
         try self.write(content);
-        try self.write(&format.blockTrailer(content, self.options.number, handle.offset));
+        try self.write(&format.blockTrailer(content, how, self.options.number, handle.offset));
         return handle;
     }
 

@@ -14,13 +14,13 @@ pub const version: u32 = 1;
 pub const magic: u64 = std.mem.readInt(u64, "VARVETBL", .little);
 pub const file_align = 4096;
 
-/// Trailer: compression u8 (0: none) | three zero bytes | CRC-32C u32 over content, the trailer's first four
-/// bytes, file number u64, block offset u64.
+/// Trailer: compression u8 (abi.Compression) | three zero bytes | CRC-32C u32 over the content as it is stored, the
+/// trailer's first four bytes, file number u64, block offset u64.
 pub const trailer_bytes = 8;
 
 pub const DecodeError = error{ Damaged, Unsupported };
 
-/// Where a block's content lies; its trailer follows.
+/// Where a block's content lies, in the size in which it is stored; its trailer follows.
 pub const BlockHandle = struct {
     offset: u64,
     bytes: u32,
@@ -38,22 +38,26 @@ fn blockChecksum(content: []const u8, head: *const [4]u8, number: u64, offset: u
     return checksum.crc32cContinue(checksum.crc32c(content), &place);
 }
 
-pub fn blockTrailer(content: []const u8, number: u64, offset: u64) [trailer_bytes]u8 {
+pub fn blockTrailer(content: []const u8, compression: abi.Compression, number: u64, offset: u64) [trailer_bytes]u8 {
     var trailer: [trailer_bytes]u8 = @splat(0);
+    trailer[0] = @intCast(@intFromEnum(compression));
     std.mem.writeInt(u32, trailer[4..8], blockChecksum(content, trailer[0..4], number, offset), .little);
     return trailer;
 }
 
-/// The content of a block as read, trailer included.
-pub fn openBlock(bytes: []const u8, number: u64, offset: u64) DecodeError![]const u8 {
+/// A block's content as it is stored.
+pub const StoredBlock = struct { content: []const u8, compression: abi.Compression };
+
+/// `bytes`: a block as read, trailer included.
+pub fn openBlock(bytes: []const u8, number: u64, offset: u64) DecodeError!StoredBlock {
     if (bytes.len < trailer_bytes) return error.Damaged;
     const content = bytes[0 .. bytes.len - trailer_bytes];
     const trailer = bytes[content.len..][0..trailer_bytes];
     const stored = std.mem.readInt(u32, trailer[4..8], .little);
     if (blockChecksum(content, trailer[0..4], number, offset) != stored) return error.Damaged;
     // The checksum holds: another type was written on purpose, by a later version.
-    if (std.mem.readInt(u32, trailer[0..4], .little) != 0) return error.Unsupported;
-    return content;
+    const compression = std.enums.fromInt(abi.Compression, std.mem.readInt(u32, trailer[0..4], .little));
+    return .{ .content = content, .compression = compression orelse return error.Unsupported };
 }
 
 /// The last 64 bytes:

@@ -7,6 +7,7 @@ const block_cache = @import("block_cache.zig");
 const block_reader = @import("block_reader.zig");
 const fault = @import("fault.zig");
 const internal_key = @import("internal_key.zig");
+const readahead = @import("readahead.zig");
 const table_reader = @import("table_reader.zig");
 const Access = table_reader.Access;
 const Fault = fault.Fault;
@@ -18,6 +19,7 @@ pub const Iterator = struct {
     held: ?*block_cache.Block = null,
     table_index: usize = 0,
     block_index: usize = 0,
+    ahead: readahead.Readahead = .{},
 
     pub fn init(gpa: std.mem.Allocator, tables: []const *Table) Iterator {
         return .{ .tables = tables, .rows = .{ .gpa = gpa } };
@@ -25,6 +27,7 @@ pub const Iterator = struct {
 
     pub fn deinit(self: *Iterator) void {
         self.letGo();
+        self.ahead.deinit();
         self.rows.deinit();
     }
 
@@ -34,7 +37,7 @@ pub const Iterator = struct {
         self.table_index = tableFor(self.tables, key);
         if (self.table_index == self.tables.len) return;
         self.block_index = self.tables[self.table_index].blockFor(key, trailer);
-        if (try self.hold(access, failure)) {
+        if (try self.hold(.forward, access, failure)) {
             self.rows.seek(key, trailer) catch |e| return self.damaged(e, failure);
             // Not in this block: then the next one begins behind the target.
             if (!self.rows.valid) self.block_index += 1;
@@ -55,7 +58,7 @@ pub const Iterator = struct {
         self.table_index = tableFor(self.tables, key);
         if (self.table_index == self.tables.len) return self.seekLast(access, failure);
         self.block_index = self.tables[self.table_index].blockFor(key, trailer);
-        if (try self.hold(access, failure)) {
+        if (try self.hold(.backward, access, failure)) {
             self.rows.seekBefore(key, trailer) catch |e| return self.damaged(e, failure);
         }
         try self.skipBackward(access, failure);
@@ -86,7 +89,7 @@ pub const Iterator = struct {
     fn skipForward(self: *Iterator, access: Access, failure: *Fault) fault.Error!void {
         while (!self.rows.valid) {
             if (self.table_index >= self.tables.len) return self.letGo();
-            if (try self.hold(access, failure)) {
+            if (try self.hold(.forward, access, failure)) {
                 self.rows.seekFirst() catch |e| return self.damaged(e, failure);
             } else {
                 self.table_index += 1;
@@ -105,17 +108,20 @@ pub const Iterator = struct {
                 continue;
             }
             self.block_index -= 1;
-            _ = try self.hold(access, failure);
+            _ = try self.hold(.backward, access, failure);
             self.rows.seekLast() catch |e| return self.damaged(e, failure);
         }
     }
 
     /// Holds the block at the place. False: the table has no such block.
-    fn hold(self: *Iterator, access: Access, failure: *Fault) fault.Error!bool {
+    fn hold(self: *Iterator, comptime direction: enum { forward, backward }, access: Access, failure: *Fault) fault.Error!bool {
         self.letGo();
         const table = self.tables[self.table_index];
         if (self.block_index >= table.index.len) return false;
-        const block = try table.block(self.block_index, access, failure);
+        const block = switch (direction) {
+            .forward => try self.ahead.block(table, .{ .table = self.table_index, .block = self.block_index }, access, failure),
+            .backward => try table.block(self.block_index, access, failure),
+        };
         self.held = block;
         self.rows.attach(block_reader.Block.parsed(Table.contentOf(block)));
         return true;

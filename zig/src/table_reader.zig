@@ -7,13 +7,17 @@ const std = @import("std");
 const abi = @import("abi.zig");
 const block_cache = @import("block_cache.zig");
 const block_reader = @import("block_reader.zig");
+const compression = @import("compression.zig");
 const fault = @import("fault.zig");
 const filter = @import("filter.zig");
 const format = @import("table_format.zig");
 const internal_key = @import("internal_key.zig");
+const locks = @import("locks.zig");
+const table_file = @import("table_file.zig");
 const index_value_bytes = @import("table_builder.zig").index_value_bytes;
 const File = @import("file_table.zig").File;
-const TableFile = @import("table_file.zig").TableFile;
+const Readahead = @import("readahead.zig").Readahead;
+const TableFile = table_file.TableFile;
 const Fault = fault.Fault;
 
 const gpa = std.heap.c_allocator;
@@ -25,8 +29,14 @@ const IndexEntry = struct {
     key: []const u8 = &.{},
     trailer: u64 = 0,
     block: format.BlockHandle = .{ .offset = 0, .bytes = 0 },
+    /// Its size in memory, as far as it was ever read: where it is compressed, more than `block.bytes`.
+    content_bytes: std.atomic.Value(u32) = .init(0),
     cached: block_cache.Slot = .{},
 };
+
+/// Whoever wants a block that somebody is reading right now waits for it: many reads at once often want the same one.
+/// A gate is for many blocks, held for one read.
+var gates: [64]locks.Mutex = @splat(.{});
 
 var next_cache_id: std.atomic.Value(u64) = .init(1);
 
@@ -54,6 +64,7 @@ pub const Table = struct {
             if (opened) |handle| handle.close();
             return failure.fail(.no_memory);
         };
+        file.files.retain();
         self.* = .{
             .file = file,
             .file_bytes = 0,
@@ -69,6 +80,7 @@ pub const Table = struct {
     pub fn destroy(self: *Table) void {
         for (self.index) |*entry| block_cache.global.erase(&entry.cached, self.cache_id, entry.block.offset);
         self.file.close();
+        self.file.files.release();
         gpa.free(self.index);
         gpa.free(self.index_prefixes);
         gpa.free(self.properties_content);
@@ -169,13 +181,14 @@ pub const Table = struct {
     fn loadBlock(self: *Table, handle: format.BlockHandle, failure: *Fault) fault.Error![]u8 {
         const bytes = gpa.alloc(u8, @as(usize, handle.bytes) + format.trailer_bytes) catch return failure.fail(.no_memory);
         errdefer gpa.free(bytes);
-        try self.readChecked(bytes, handle, failure);
+        try self.readExactly(bytes, handle.offset, failure);
+        const stored = try self.openBlock(bytes, handle, failure);
+        if (stored.compression != .none) return failure.fail(.unsupported);
         return bytes;
     }
 
-    fn readChecked(self: *Table, bytes: []u8, handle: format.BlockHandle, failure: *Fault) fault.Error!void {
-        try self.readExactly(bytes, handle.offset, failure);
-        _ = format.openBlock(bytes, self.file.number, handle.offset) catch |e| return self.translate(e, handle.offset, failure);
+    fn openBlock(self: *const Table, bytes: []const u8, handle: format.BlockHandle, failure: *Fault) fault.Error!format.StoredBlock {
+        return format.openBlock(bytes, self.file.number, handle.offset) catch |e| self.translate(e, handle.offset, failure);
     }
 
     fn readExactly(self: *Table, bytes: []u8, offset: u64, failure: *Fault) fault.Error!void {
@@ -242,25 +255,91 @@ pub const Table = struct {
 
     /// A block with a reference for the caller.
     pub fn block(self: *Table, number: usize, access: Access, failure: *Fault) fault.Error!*block_cache.Block {
-        if (block_cache.global.find(&self.index[number].cached)) |found| {
-            bump(&self.file.counters.cache_hits);
-            return found;
-        }
+        if (self.cachedBlock(number)) |found| return found;
         if (access == .cached) return failure.fail(.would_block);
-        bump(&self.file.counters.cache_misses);
+        const gate = &gates[@intCast((self.cache_id *% 31 +% number) % gates.len)];
+        gate.lock();
+        defer gate.unlock();
+        if (self.cachedBlock(number)) |found| return found;
+        self.countMiss();
         return block_cache.global.insert(try self.readBlock(number, failure));
     }
 
-    fn readBlock(self: *Table, number: usize, failure: *Fault) fault.Error!*block_cache.Block {
+    /// The same, if the cache has it.
+    pub inline fn cachedBlock(self: *Table, number: usize) ?*block_cache.Block {
+        const found = block_cache.global.find(&self.index[number].cached) orelse return null;
+        bump(&self.file.counters.cache_hits);
+        return found;
+    }
+
+    pub fn countMiss(self: *const Table) void {
+        bump(&self.file.counters.cache_misses);
+    }
+
+    /// The block from the disk, which the cache knows nothing of yet.
+    pub fn readBlock(self: *Table, number: usize, failure: *Fault) fault.Error!*block_cache.Block {
         const entry = &self.index[number];
         const handle = entry.block;
-        const bytes = @as(usize, handle.bytes) + format.trailer_bytes;
-        const fresh = block_cache.Block.create(&entry.cached, self.cache_id, handle.offset, bytes) orelse
-            return failure.fail(.no_memory);
+        if (self.file.files.options.direct_reads) {
+            var window: table_file.Window = .{};
+            defer window.deinit();
+            if (!window.resize(table_file.Window.memoryBytes(self.storedBytes(number)))) return failure.fail(.no_memory);
+            const result = window.read(&self.file, handle.offset, self.storedBytes(number));
+            if (result < 0) return failure.system(result);
+            const bytes = window.slice(handle.offset, self.storedBytes(number)) orelse return self.damaged(failure, handle.offset);
+            return self.decodeBlock(number, bytes, failure);
+        }
+        // Straight into the place where it stays, if it is not compressed.
+        const read = try self.createBlock(number, self.storedBytes(number), failure);
+        var stays = false;
+        defer if (!stays) read.release();
+        try self.readExactly(read.content, handle.offset, failure);
+        const stored = try self.openBlock(read.content, handle, failure);
+        if (stored.compression != .none) return self.decompressBlock(number, stored.content, failure);
+        try self.check(number, read, failure);
+        stays = true;
+        return read;
+    }
+
+    /// `bytes`: the block as it lies in the file, trailer included.
+    pub fn decodeBlock(self: *Table, number: usize, bytes: []const u8, failure: *Fault) fault.Error!*block_cache.Block {
+        const stored = try self.openBlock(bytes, self.index[number].block, failure);
+        switch (stored.compression) {
+            .none => {
+                const fresh = try self.createBlock(number, bytes.len, failure);
+                errdefer fresh.release();
+                @memcpy(fresh.content, bytes);
+                try self.check(number, fresh, failure);
+                return fresh;
+            },
+            .zstd => return self.decompressBlock(number, stored.content, failure),
+        }
+    }
+
+    fn decompressBlock(self: *Table, number: usize, stored: []const u8, failure: *Fault) fault.Error!*block_cache.Block {
+        const at = self.index[number].block.offset;
+        const raw_bytes = compression.rawBytes(stored) catch return self.damaged(failure, at);
+        // In memory every block has room for a trailer, so that compressed ones and others look the same.
+        const fresh = try self.createBlock(number, @as(usize, raw_bytes) + format.trailer_bytes, failure);
         errdefer fresh.release();
-        try self.readChecked(fresh.content, handle, failure);
-        _ = block_reader.Block.parse(contentOf(fresh)) catch return self.damaged(failure, handle.offset);
+        compression.decompress(stored, fresh.content[0..raw_bytes]) catch |e| return switch (e) {
+            error.Damaged => self.damaged(failure, at),
+            error.OutOfMemory => failure.fail(.no_memory),
+        };
+        try self.check(number, fresh, failure);
         return fresh;
+    }
+
+    fn createBlock(self: *Table, number: usize, bytes: usize, failure: *Fault) fault.Error!*block_cache.Block {
+        const entry = &self.index[number];
+        return block_cache.Block.create(&entry.cached, self.cache_id, entry.block.offset, bytes) orelse failure.fail(.no_memory);
+    }
+
+    fn check(self: *Table, number: usize, fresh: *const block_cache.Block, failure: *Fault) fault.Error!void {
+        const entry = &self.index[number];
+        const content = contentOf(fresh);
+        _ = block_reader.Block.parse(content) catch return self.damaged(failure, entry.block.offset);
+        entry.content_bytes.store(@intCast(content.len), .monotonic);
     }
 
     pub fn contentOf(cached: *const block_cache.Block) []const u8 {
@@ -269,6 +348,22 @@ pub const Table = struct {
 
     pub fn blockOffset(self: *const Table, number: usize) u64 {
         return self.index[number].block.offset;
+    }
+
+    /// What the block takes in the file, trailer included.
+    pub fn storedBytes(self: *const Table, number: usize) usize {
+        return @as(usize, self.index[number].block.bytes) + format.trailer_bytes;
+    }
+
+    /// What the blocks from this one on take that fit into `bytes_max` together; this one's own bytes if it does not.
+    pub fn stretchBytes(self: *const Table, number: usize, bytes_max: usize) usize {
+        const start = self.blockOffset(number);
+        var end = self.index[number].block.end();
+        for (self.index[number + 1 ..]) |*entry| {
+            if (entry.block.end() - start > bytes_max) break;
+            end = entry.block.end();
+        }
+        return @intCast(end - start);
     }
 
     pub const Found = struct {
@@ -284,7 +379,7 @@ pub const Table = struct {
         const wanted = internal_key.seekTrailer(sequence);
         const number = self.blockFor(key, wanted);
         if (number == self.index.len) return null;
-        self.index[number].cached.prefetch(self.index[number].block.bytes);
+        self.index[number].cached.prefetch(self.index[number].content_bytes.load(.monotonic));
         const held = try self.block(number, access, failure);
         errdefer held.release();
         const match = block_reader.Block.parsed(contentOf(held)).find(key, wanted) catch
@@ -304,8 +399,10 @@ pub const Table = struct {
         var last_trailer: u64 = 0;
         var entries: u64 = 0;
         var deletes: u64 = 0;
+        var ahead: Readahead = .{};
+        defer ahead.deinit();
         for (self.index, 0..) |*entry, number| {
-            const fresh = try self.readBlock(number, failure);
+            const fresh = try ahead.freshBlock(self, number, failure);
             defer fresh.release();
             const at = entry.block.offset;
             rows.attach(block_reader.Block.parsed(contentOf(fresh)));

@@ -28,9 +28,11 @@ test {
 
     // Memtables, tables and reading.
     _ = @import("block_cache.zig");
+    _ = @import("compression.zig");
     _ = @import("filter.zig");
     _ = @import("internal_key.zig");
     _ = @import("tests/skip_list_test.zig");
     _ = @import("tests/model_test.zig");
+    _ = @import("tests/table_io_test.zig");
     _ = @import("tests/table_test.zig");
 }

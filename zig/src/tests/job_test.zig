@@ -221,7 +221,7 @@ test "one process opens a directory once, and says who has it" {
         var spelling: [300]u8 = undefined;
         const other = try std.fmt.bufPrint(&spelling, "{s}/./", .{fixture.path()});
         error_detail.clear();
-        try testing.expectEqual(abi.Code.attached.int(), store_registry.open(fixture.disk_id, other, 0, 1));
+        try testing.expectEqual(abi.Code.attached.int(), store_registry.open(fixture.disk_id, other, 0, .{ .io_threads = 1 }));
         var expected: [32]u8 = undefined;
         const detail = try std.fmt.bufPrint(&expected, "store {d}", .{fixture.handle});
         try testing.expectEqualStrings(detail, error_detail.get());
@@ -248,7 +248,7 @@ test "a closed store answers with a code, its files are closed, and it opens aga
         try testing.expectEqual(0, store_registry.close(old));
         try testing.expectEqual(closed, store_registry.close(old));
         try testing.expectEqual(null, store_registry.acquire(old));
-        fixture.handle = store_registry.open(fixture.disk_id, fixture.path(), 0, 1);
+        fixture.handle = store_registry.open(fixture.disk_id, fixture.path(), 0, .{ .io_threads = 1 });
         try testing.expect(fixture.handle > 0 and fixture.handle != old);
         fixture.deinit();
     }
@@ -278,7 +278,7 @@ test "remove unlinks what is ours and leaves the rest" {
     const path = try std.fmt.bufPrint(&buffer, "{s}/inner", .{fixture.path()});
     try testing.expectEqual(system.failure(.NOENT), store_registry.remove(0, path));
     for ([_]bool{ true, false }) |foreign| {
-        const handle = store_registry.open(0, path, abi.OpenFlag.create, 1);
+        const handle = store_registry.open(0, path, abi.OpenFlag.create, .{ .io_threads = 1 });
         try testing.expect(handle > 0);
         var copy = fixture;
         copy.handle = handle;
@@ -297,7 +297,7 @@ test "remove unlinks what is ours and leaves the rest" {
             try testing.expectEqual(0, std.c.rmdir(try std.fmt.bufPrintZ(&name, "{s}/mine", .{path})));
         }
     }
-    try testing.expectEqual(system.failure(.NOENT), store_registry.open(0, path, 0, 1));
+    try testing.expectEqual(system.failure(.NOENT), store_registry.open(0, path, 0, .{ .io_threads = 1 }));
 }
 
 test "a read-only store makes no file and writes none" {
@@ -306,7 +306,7 @@ test "a read-only store makes no file and writes none" {
     _ = try fixture.create(.temporary, 2, 0);
     _ = try fixture.create(.log, 1, 0);
     try testing.expectEqual(0, store_registry.close(fixture.handle));
-    fixture.handle = store_registry.open(0, fixture.path(), abi.OpenFlag.read_only, 1);
+    fixture.handle = store_registry.open(0, fixture.path(), abi.OpenFlag.read_only, .{ .io_threads = 1 });
     try testing.expect(fixture.handle > 0);
     fixture.store = store_registry.acquire(fixture.handle).?;
     store_registry.release(fixture.handle);
@@ -322,7 +322,7 @@ test "a read-only store makes no file and writes none" {
     write.file = handle;
     write.bytes = 1;
     try testing.expectEqual(system.failure(.ROFS), try fixture.run(1));
-    try testing.expectEqual(invalid, store_registry.open(0, "/tmp", 3, 1));
+    try testing.expectEqual(invalid, store_registry.open(0, "/tmp", 3, .{ .io_threads = 1 }));
 }
 
 test "on a stepped disk a late answer comes at its step, other lanes go on meanwhile, and a crash swallows it" {

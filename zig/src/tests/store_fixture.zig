@@ -24,7 +24,7 @@ pub const Fixture = struct {
             .store = undefined,
             .data = try region.reserve(16 << 20),
         };
-        self.handle = store_registry.open(self.disk_id, self.path(), abi.OpenFlag.create, 2);
+        self.handle = store_registry.open(self.disk_id, self.path(), abi.OpenFlag.create, .{ .io_threads = 2 });
         try testing.expect(self.handle > 0);
         self.store = store_registry.acquire(self.handle).?;
         store_registry.release(self.handle);

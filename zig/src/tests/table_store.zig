@@ -6,8 +6,10 @@ const abi = @import("../abi.zig");
 const disk = @import("../disk.zig");
 const disk_simulated = @import("../disk_simulated.zig");
 const region = @import("../region.zig");
+const table_files = @import("../table_files.zig");
 const tables = @import("../tables.zig");
 const Store = @import("../store.zig").Store;
+const TableFiles = table_files.TableFiles;
 
 pub const TableStore = struct {
     store: Store,
@@ -16,6 +18,7 @@ pub const TableStore = struct {
     description: region.Id,
     block_bytes: u32 = 4096,
     filter_bits_per_key: u32 = 10,
+    compression: abi.Compression = .none,
 
     pub fn init(self: *TableStore) !void {
         const on = try disk_simulated.create(1);
@@ -23,6 +26,10 @@ pub const TableStore = struct {
     }
 
     pub fn initOn(self: *TableStore, on: disk.Disk, path: []const u8) !void {
+        try self.initWith(on, path, .{});
+    }
+
+    pub fn initWith(self: *TableStore, on: disk.Disk, path: []const u8, files: table_files.Options) !void {
         const directory = on.vtable.directory_open(on.context, path, true);
         if (directory < 0) return error.NoDirectory;
         self.* = .{
@@ -35,6 +42,7 @@ pub const TableStore = struct {
         self.store.disk = on;
         self.store.directory = @intCast(directory);
         self.store.counters = self.counters;
+        self.store.table_files = try TableFiles.create(on, @intCast(directory), self.counters, files);
     }
 
     pub fn deinit(self: *TableStore) void {
@@ -43,10 +51,17 @@ pub const TableStore = struct {
     }
 
     pub fn closeDirectory(self: *TableStore) void {
+        self.store.table_files.close();
         self.store.disk.vtable.directory_close(self.store.disk.context, self.store.directory);
         std.testing.allocator.destroy(self.counters);
         _ = region.release(self.context);
         _ = region.release(self.description);
+    }
+
+    /// From now on everything goes by way of this disk.
+    pub fn useDisk(self: *TableStore, on: disk.Disk) void {
+        self.store.disk = on;
+        self.store.table_files.disk = on;
     }
 
     /// A table's handle, or the job's error.
@@ -85,6 +100,8 @@ pub const TableStore = struct {
         job.block_bytes = self.block_bytes;
         job.filter_bits_per_key = self.filter_bits_per_key;
         job.family = 7;
+        job.compression = @intFromEnum(self.compression);
+        job.compression_level = 3;
         job.description_region = self.description;
         return job;
     }
@@ -146,7 +163,7 @@ pub const TableStore = struct {
             .reverse = @intFromBool(range.reverse),
             .keys_only = @intFromBool(range.keys_only),
             .merge_operator = 0,
-            .store = -1,
+            .store = 0,
             .reserved = 0,
             .now = 0,
             .memtables = @splat(0),

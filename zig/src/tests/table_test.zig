@@ -5,6 +5,7 @@ const std = @import("std");
 const builtin = @import("builtin");
 const abi = @import("../abi.zig");
 const block_cache = @import("../block_cache.zig");
+const checksum = @import("../checksum.zig");
 const disk = @import("../disk.zig");
 const disk_simulated = @import("../disk_simulated.zig");
 const format = @import("../table_format.zig");
@@ -108,9 +109,10 @@ const Bytes = struct {
     }
 };
 
-fn makeTable(store: *TableStore) !f64 {
+fn makeTable(store: *TableStore, compression: abi.Compression) !f64 {
     try store.init();
     store.block_bytes = 256;
+    store.compression = compression;
     var writer = try MemtableWriter.init(1 << 20);
     defer writer.deinit();
     fillMemtable(&writer);
@@ -129,8 +131,16 @@ fn makeTable(store: *TableStore) !f64 {
 }
 
 test "one flipped bit anywhere in a table: an error, or right data" {
+    try flipBits(.none);
+}
+
+test "one flipped bit anywhere in a compressed table: an error, or right data" {
+    try flipBits(.zstd);
+}
+
+fn flipBits(compression: abi.Compression) !void {
     var store: TableStore = undefined;
-    const file_bytes = try makeTable(&store);
+    const file_bytes = try makeTable(&store, compression);
     defer store.deinit();
     var file = try Bytes.open(&store, "000001.table");
     defer file.close();
@@ -157,7 +167,7 @@ test "one flipped bit anywhere in a table: an error, or right data" {
 
 test "a table cut, extended, emptied, swapped, of another family or random is refused" {
     var store: TableStore = undefined;
-    const file_bytes = try makeTable(&store);
+    const file_bytes = try makeTable(&store, .none);
     defer store.deinit();
     var file = try Bytes.open(&store, "000001.table");
     defer file.close();
@@ -191,8 +201,16 @@ test "a table cut, extended, emptied, swapped, of another family or random is re
 }
 
 test "blocks made up with checksums that hold: an error, or an answer in bounded memory" {
+    try makeUpBlocks(.none);
+}
+
+test "compressed blocks made up with checksums that hold: an error, or an answer in bounded memory" {
+    try makeUpBlocks(.zstd);
+}
+
+fn makeUpBlocks(compression: abi.Compression) !void {
     var store: TableStore = undefined;
-    const file_bytes = try makeTable(&store);
+    const file_bytes = try makeTable(&store, compression);
     defer store.deinit();
     var file = try Bytes.open(&store, "000001.table");
     defer file.close();
@@ -202,7 +220,8 @@ test "blocks made up with checksums that hold: an error, or an answer in bounded
     defer testing.allocator.free(changed);
     var random_state = std.Random.DefaultPrng.init(4);
     const random = random_state.random();
-    const first_bytes = firstBlockBytes(file.content);
+    const first = firstBlock(file.content);
+    try testing.expectEqual(compression, first.compression);
     var opened: usize = 0;
     for (0..if (builtin.mode == .Debug) 3_000 else 20_000) |round| {
         @memcpy(changed, file.content);
@@ -210,8 +229,9 @@ test "blocks made up with checksums that hold: an error, or an answer in bounded
             0 => footer.index,
             1 => footer.properties,
             2 => footer.filter,
-            else => format.BlockHandle{ .offset = 0, .bytes = first_bytes },
+            else => format.BlockHandle{ .offset = 0, .bytes = @intCast(first.content.len) },
         };
+        const how = if (round % 4 < 3) .none else first.compression;
         const content = changed[@intCast(handle.offset)..][0..handle.bytes];
         for (0..1 + random.uintLessThan(usize, 3)) |_| {
             const at = random.uintLessThan(usize, content.len);
@@ -222,7 +242,7 @@ test "blocks made up with checksums that hold: an error, or an answer in bounded
                 else => random.int(u8),
             };
         }
-        @memcpy(changed[@intCast(handle.offset + handle.bytes)..][0..8], &format.blockTrailer(content, 1, handle.offset));
+        @memcpy(changed[@intCast(handle.offset + handle.bytes)..][0..8], &format.blockTrailer(content, how, 1, handle.offset));
         file.write(changed, 0);
         const head = store.open(1, file_bytes);
         if (head.result < 0) continue;
@@ -234,11 +254,46 @@ test "blocks made up with checksums that hold: an error, or an answer in bounded
     try testing.expect(opened > 0);
 }
 
-fn firstBlockBytes(content: []const u8) u32 {
+fn firstBlock(content: []const u8) format.StoredBlock {
     for (1..content.len) |bytes| {
-        if (format.openBlock(content[0 .. bytes + format.trailer_bytes], 1, 0)) |_| return @intCast(bytes) else |_| {}
+        return format.openBlock(content[0 .. bytes + format.trailer_bytes], 1, 0) catch continue;
     }
     unreachable;
+}
+
+test "blocks compressed in a way that is not known, or where none may be, are refused" {
+    var store: TableStore = undefined;
+    const file_bytes = try makeTable(&store, .zstd);
+    defer store.deinit();
+    var file = try Bytes.open(&store, "000001.table");
+    defer file.close();
+    const size = file.content.len;
+    const footer = try format.Footer.decode(file.content[size - 64 ..][0..64], 1, size);
+    const unsupported = abi.Code.unsupported.int();
+    const properties = file.content[@intCast(footer.properties.offset)..][0..footer.properties.bytes];
+    const trailer_at = footer.properties.offset + footer.properties.bytes;
+    file.write(&format.blockTrailer(properties, .zstd, 1, footer.properties.offset), trailer_at);
+    try testing.expectEqual(unsupported, store.open(1, file_bytes).result);
+    file.write(file.content, 0);
+
+    const first = firstBlock(file.content);
+    var strange = format.blockTrailer(first.content, .zstd, 1, 0);
+    strange[0] = 2;
+    var checked: [20]u8 = @splat(0);
+    checked[0] = 2;
+    checked[4] = 1;
+    const crc = checksum.crc32cContinue(checksum.crc32c(first.content), &checked);
+    std.mem.writeInt(u32, strange[4..8], crc, .little);
+    file.write(&strange, first.content.len);
+    const head = store.open(1, file_bytes);
+    try testing.expect(head.result > 0);
+    defer _ = tables.tableRelease(head.result);
+    try testing.expectEqual(unsupported, store.verify(head.result).result);
+    // A compressed block that says it is none is taken for what it says, and is no block.
+    file.write(&format.blockTrailer(first.content, .none, 1, 0), first.content.len);
+    try testing.expectEqual(abi.Code.corruption.int(), store.verify(head.result).result);
+    file.write(file.content, 0);
+    try testing.expectEqual(0, store.verify(head.result).result);
 }
 
 /// Reads whatever is there; any error is right.
@@ -316,8 +371,8 @@ test "a flush that fails at any of its operations says so and leaves no file" {
     try store.init();
     defer store.deinit();
     const good = store.store.disk;
-    store.store.disk = FailingDisk.over(good);
-    defer store.store.disk = good;
+    store.useDisk(FailingDisk.over(good));
+    defer store.useDisk(good);
     var writer = try MemtableWriter.init(8 << 20);
     defer writer.deinit();
     var buffer: [16]u8 = undefined;
@@ -343,11 +398,11 @@ test "a flush that fails at any of its operations says so and leaves no file" {
 
 test "reads that fail give their error, leave the cursor in place, and the rest stays readable" {
     var store: TableStore = undefined;
-    const file_bytes = try makeTable(&store);
+    const file_bytes = try makeTable(&store, .none);
     defer store.deinit();
     const good = store.store.disk;
-    store.store.disk = FailingDisk.over(good);
-    defer store.store.disk = good;
+    store.useDisk(FailingDisk.over(good));
+    defer store.useDisk(good);
     block_cache.global.setCapacity(0);
     defer block_cache.global.setCapacity(block_cache.default_capacity);
     FailingDisk.countdown = 0;
@@ -458,7 +513,7 @@ test "values larger than a block, a page and the context's value area" {
 
 test "cursors keep what they read alive, and end with their handles" {
     var store: TableStore = undefined;
-    const file_bytes = try makeTable(&store);
+    const file_bytes = try makeTable(&store, .none);
     defer store.deinit();
     const head = store.open(1, file_bytes);
     const version = store.version(&.{&.{head.result}});

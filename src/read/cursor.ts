@@ -3,7 +3,7 @@
  *
  * It pins what it reads (memtables and version) from `open` to `close`; a page is valid until the next fill.
  */
-import { unsupported, type VarveError } from "../base/errors.ts";
+import { invalidArgument, quote, unsupported, type VarveError } from "../base/errors.ts";
 import { nativeError } from "../native/failure.ts";
 import type { Files } from "../native/files.ts";
 import {
@@ -14,6 +14,7 @@ import {
   CursorJob,
   CursorRequest,
   Lane,
+  MergeOperator,
   Opcode,
   PAGE_DATA_BYTES,
   PAGE_ROW_COUNT_MAX,
@@ -59,6 +60,7 @@ export interface CursorOptions {
 export class Cursor {
   readonly #handle: number;
   readonly #family: Family;
+  readonly #mergeOperator: number;
   #remaining: number;
   #pageBytes = FIRST_PAGE_BYTES;
   #end = false;
@@ -73,6 +75,7 @@ export class Cursor {
     options: CursorOptions,
   ) {
     this.#family = family;
+    this.#mergeOperator = options.mergeOperator;
     this.#remaining = range.limit;
     writeRequest(context, files.jobs.store, family, range, view, options);
     this.#handle = native().call.varve_cursor_open(context.id);
@@ -108,9 +111,13 @@ export class Cursor {
     u32[(job + CursorJob.byteCountMax) >> 2] = this.#pageBytes;
     yield job;
     const result = jobs.result(job);
-    if (result < 0 && result !== Code.unsupported) throw tableJobError(this.files, job, ATTEMPT);
+    if (result < 0) {
+      const merging = mergeError(result, this.#family, this.#mergeOperator);
+      if (merging === undefined) throw tableJobError(this.files, job, ATTEMPT);
+      jobs.release(job);
+      throw merging;
+    }
     jobs.release(job);
-    if (result < 0) throw this.#error(result);
     return this.#take(result);
   }
 
@@ -132,9 +139,8 @@ export class Cursor {
   }
 
   #error(result: number): VarveError {
-    return result === Code.unsupported
-      ? unfoldable(this.#family)
-      : tableError(this.files, result, ATTEMPT);
+    return mergeError(result, this.#family, this.#mergeOperator) ??
+      tableError(this.files, result, ATTEMPT);
   }
 
   #take(pageRegion: number): Page | undefined {
@@ -151,14 +157,23 @@ export class Cursor {
   }
 }
 
-/** The library met a merge operand and was given no operator. */
-function unfoldable({ name, operator }: Family): VarveError {
-  const whose = operator === undefined
-    ? "a merge operator"
-    : `its merge operator "${operator.name}"`;
-  return unsupported(
-    `Cannot read a merged key of column family '${name}': it was opened without ${whose}`,
-  );
+/** What a code says of a merged key; `undefined` if it is about something else. */
+function mergeError(
+  result: number,
+  { name, operator, holdsIntegers }: Family,
+  mergeOperator: number,
+): VarveError | undefined {
+  const attempt = `Cannot read a merged key of column family '${name}'`;
+  if (result === Code.unsupported && mergeOperator === MergeOperator.none) {
+    const whose = operator === undefined ? "a" : `its ${quote(operator.name)}`;
+    return unsupported(`${attempt}: it was opened without ${whose} merge operator`);
+  }
+  if (result === Code.invalid && holdsIntegers) {
+    return invalidArgument(
+      `${attempt}: a value that was put before it had a merge operator is no integer`,
+    );
+  }
+  return undefined;
 }
 
 function writeRequest(

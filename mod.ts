@@ -16,13 +16,16 @@ export { ColumnFamily } from "./src/api/column_family.ts";
 export { WriteBatch } from "./src/api/write_batch.ts";
 export { Snapshot } from "./src/api/snapshot.ts";
 export { Iteration } from "./src/api/iteration.ts";
-export type { Page } from "./src/read/cursor.ts";
+export type { Page } from "./src/read/page.ts";
 export { VarveError, type VarveErrorCode } from "./src/base/errors.ts";
 export type { BatchOperation } from "./src/api/batch_operations.ts";
 export type { KeyRange, Range } from "./src/api/range.ts";
 export type {
   ColumnFamilyOptions,
+  CustomMergeOperator,
   Durability,
+  IntegerMerging,
+  MergeOperator,
   OpenOptions,
   PutOptions,
   ReadOptions,

@@ -3,13 +3,19 @@ import { compareBytes, encodeUtf8 } from "../base/bytes.ts";
 import { invalidArgument, quote, unsupported } from "../base/errors.ts";
 import { runTask, runTasksSync, type Task } from "../native/task.ts";
 import { approximateSize } from "../read/approximate_size.ts";
-import type { Page } from "../read/cursor.ts";
-import { WOULD_BLOCK } from "../read/point_reader.ts";
+import type { CursorOptions } from "../read/cursor.ts";
+import type { Merging } from "../read/merging.ts";
+import type { Page } from "../read/page.ts";
+import { type Pending, WOULD_BLOCK, WOULD_WALK } from "../read/pending.ts";
+import type { ReadTarget } from "../read/point_reader.ts";
 import type { Family } from "../tree/family.ts";
 import type { Encoding } from "./encodings/encoding.ts";
+import { requireInt64 } from "./encodings/int64.ts";
 import type { Handle } from "./handle.ts";
+import { mergingOf, requireOperator } from "./merging.ts";
 import { Iteration, type RowDecoder, View } from "./iteration.ts";
 import {
+  type MergeOperator,
   type PutOptions,
   type ReadOptions,
   validatePutOptions,
@@ -17,7 +23,7 @@ import {
   validateWriteOptions,
   type WriteOptions,
 } from "./options.ts";
-import { type KeyRange, type Range, resolveRange } from "./range.ts";
+import { type KeyRange, type Range, resolveDeleteRange, resolveRange } from "./range.ts";
 import { abortable, promised } from "./signals.ts";
 import { Snapshot } from "./snapshot.ts";
 import type { BatchTarget } from "./write_batch.ts";
@@ -38,6 +44,10 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
   readonly #family: Family;
   readonly #keyEncoding: Encoding<K, KeyOut>;
   readonly #valueEncoding: Encoding<V, ValueOut>;
+  readonly #merging: Merging;
+  /** How `get` reads, and how `has` does. */
+  readonly #values: ReadTarget<ValueOut>;
+  readonly #presence: ReadTarget<true>;
 
   /** Use `db.columnFamily(name)`. */
   constructor(
@@ -45,11 +55,15 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
     family: Family,
     keyEncoding: Encoding<K, KeyOut>,
     valueEncoding: Encoding<V, ValueOut>,
+    mergeOperator: MergeOperator<unknown, unknown> | undefined,
   ) {
     this.#handle = handle;
     this.#family = family;
     this.#keyEncoding = keyEncoding;
     this.#valueEncoding = valueEncoding;
+    const merging = this.#merging = mergingOf(mergeOperator, keyEncoding, valueEncoding);
+    this.#values = { family, decoder: valueEncoding, merging, keysOnly: false };
+    this.#presence = { family, decoder: PRESENCE, merging, keysOnly: true };
   }
 
   /** The family's name. */
@@ -62,16 +76,18 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
     return promised(() => {
       const { signal } = validateReadOptions(options);
       signal?.throwIfAborted();
-      const sequence = this.#sequence(options, "get");
-      return abortable(this.#read(key, sequence), signal);
+      const snapshot = this.#snapshot(options, "get");
+      const sequence = this.#sequence(snapshot);
+      return abortable(this.#read(key, sequence, snapshot?.time), signal);
     });
   }
 
   /** As `get`, blocking the thread. */
   getSync(key: K, options?: ReadOptions): ValueOut | undefined {
-    const sequence = this.#sequence(options, "get");
+    const snapshot = this.#snapshot(options, "get");
+    const sequence = this.#sequence(snapshot);
     const prepared = this.#keyEncoding.prepare(key);
-    return this.#handle.reader.get(this.#family, prepared, sequence, this.#valueEncoding);
+    return this.#handle.reader.get(this.#values, prepared, sequence, snapshot?.time);
   }
 
   /** The values of several keys at one moment, in the order of the keys; `undefined` for missing ones. */
@@ -79,8 +95,9 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
     return promised(() => {
       const { signal } = validateReadOptions(options);
       signal?.throwIfAborted();
-      const sequence = this.#sequence(options, "get");
-      const { values, tasks } = this.#readMany(keys, sequence);
+      const snapshot = this.#snapshot(options, "get");
+      const time = snapshot?.time ?? this.#handle.store.clock.now();
+      const { values, tasks } = this.#readMany(keys, this.#sequence(snapshot), time);
       const { jobs } = this.#handle.store;
       const reads = Promise.all(tasks.map((task) => runTask(jobs, task)));
       return abortable(reads.then(() => values), signal);
@@ -89,30 +106,38 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
 
   /** As `getMany`, blocking the thread. */
   getManySync(keys: readonly K[], options?: ReadOptions): (ValueOut | undefined)[] {
-    const { values, tasks } = this.#readMany(keys, this.#sequence(options, "get"));
+    const snapshot = this.#snapshot(options, "get");
+    const time = snapshot?.time ?? this.#handle.store.clock.now();
+    const { values, tasks } = this.#readMany(keys, this.#sequence(snapshot), time);
     runTasksSync(this.#handle.store.jobs, tasks);
     return values;
   }
 
-  /** Whether a key has a value. */
+  /** Whether a key has a value. A merge operator is not asked. */
   has(key: K, options?: ReadOptions): Promise<boolean> {
     return promised(async () => {
       const { signal } = validateReadOptions(options);
       signal?.throwIfAborted();
-      const sequence = this.#sequence(options, "look up");
-      const found = this.#readWith(this.#keyEncoding.prepare(key), sequence, PRESENCE);
+      const snapshot = this.#snapshot(options, "look up");
+      const sequence = this.#sequence(snapshot);
+      const prepared = this.#keyEncoding.prepare(key);
+      const found = this.#readWith(this.#presence, prepared, sequence, snapshot?.time);
       return await abortable(Promise.resolve(found), signal) === true;
     });
   }
 
   /** As `has`, blocking the thread. */
   hasSync(key: K, options?: ReadOptions): boolean {
-    const sequence = this.#sequence(options, "look up");
+    const snapshot = this.#snapshot(options, "look up");
+    const sequence = this.#sequence(snapshot);
     const prepared = this.#keyEncoding.prepare(key);
-    return this.#handle.reader.get(this.#family, prepared, sequence, PRESENCE) === true;
+    return this.#handle.reader.get(this.#presence, prepared, sequence, snapshot?.time) === true;
   }
 
-  /** Sets a key. Resolves when the write's durability is kept and every reader sees it. */
+  /**
+   * Sets a key. Resolves when the write's durability is kept and every reader sees it. With `ttl` the entry acts as a delete from
+   * so many milliseconds after the call on, judged at the time of the read, or of the snapshot or iterator that it reads from.
+   */
   put(key: K, value: V, options?: PutOptions): Promise<void> {
     try {
       const { durability, signal, ttl, transfer } = validatePutOptions(
@@ -120,13 +145,14 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
         this.#handle.durability,
       );
       if (signal !== undefined) signal.throwIfAborted();
-      if (ttl !== undefined || transfer) refuse(transfer ? "transfer" : "ttl");
+      if (transfer) refuseTransfer();
       this.#requireWritable("put");
       const promise = this.#handle.writer.put(
         this.#family.id,
         this.#keyEncoding.prepare(key),
-        this.#valueEncoding.prepare(value),
+        this.#prepareValue(value),
         durability,
+        ttl === undefined ? undefined : this.#handle.store.clock.expiryOf(ttl),
       );
       return signal === undefined ? promise : abortable(promise, signal);
     } catch (error) {
@@ -137,13 +163,14 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
   /** As `put`, blocking the thread. */
   putSync(key: K, value: V, options?: PutOptions): void {
     const { durability, ttl, transfer } = validatePutOptions(options, this.#handle.durability);
-    if (ttl !== undefined || transfer) refuse(transfer ? "transfer" : "ttl");
+    if (transfer) refuseTransfer();
     this.#requireWritable("put");
     this.#handle.writer.putSync(
       this.#family.id,
       this.#keyEncoding.prepare(key),
-      this.#valueEncoding.prepare(value),
+      this.#prepareValue(value),
       durability,
+      ttl === undefined ? undefined : this.#handle.store.clock.expiryOf(ttl),
     );
   }
 
@@ -166,32 +193,71 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
     this.#handle.writer.deleteSync(this.#family.id, this.#keyEncoding.prepare(key), durability);
   }
 
-  /** Not there yet: rejects with `ERR_UNSUPPORTED`. */
-  deleteRange(_range: KeyRange<K>, _options?: WriteOptions): Promise<void> {
-    return Promise.reject(noRangeTombstones());
+  /**
+   * Removes every key of a range by one tombstone, whatever their number: `{}` is the whole family. A range that is empty or
+   * inverted removes nothing, and writes nothing.
+   *
+   * @throws {VarveError} `ERR_INVALID_ARGUMENT` also for a member that is no bound: a misspelt one would remove too much
+   */
+  deleteRange(range: KeyRange<K>, options?: WriteOptions): Promise<void> {
+    return promised(() => {
+      const { durability, signal } = validateWriteOptions(options, this.#handle.durability);
+      signal?.throwIfAborted();
+      this.#requireWritable("delete a range");
+      const bounds = resolveDeleteRange(range, this.#keyEncoding);
+      if (bounds.empty) return Promise.resolve();
+      const promise = this.#handle.writer.deleteRange(this.#family.id, bounds, durability);
+      return abortable(promise, signal);
+    });
   }
 
-  /** Not there yet: throws `ERR_UNSUPPORTED`. */
-  deleteRangeSync(_range: KeyRange<K>, _options?: WriteOptions): void {
-    throw noRangeTombstones();
+  /** As `deleteRange`, blocking the thread. */
+  deleteRangeSync(range: KeyRange<K>, options?: WriteOptions): void {
+    const { durability } = validateWriteOptions(options, this.#handle.durability);
+    this.#requireWritable("delete a range");
+    const bounds = resolveDeleteRange(range, this.#keyEncoding);
+    if (bounds.empty) return;
+    this.#handle.writer.deleteRangeSync(this.#family.id, bounds, durability);
   }
 
-  /** Not there yet: rejects with `ERR_UNSUPPORTED`. */
-  merge(_key: K, _operand: V, _options?: WriteOptions): Promise<void> {
-    return Promise.reject(noMergeOperators());
+  /**
+   * Applies an operand to a key's value by the family's `mergeOperator`, without reading it: operands are folded, oldest first, when
+   * the key is read. After a delete, a range delete or an expiry they apply to no value.
+   *
+   * @throws {VarveError} `ERR_UNSUPPORTED` when the family was opened without a merge operator
+   */
+  merge(key: K, operand: V, options?: WriteOptions): Promise<void> {
+    return promised(() => {
+      const { durability, signal } = validateWriteOptions(options, this.#handle.durability);
+      signal?.throwIfAborted();
+      this.#requireWritable("merge");
+      requireOperator(this.#merging, this.#family.name);
+      const prepared = this.#keyEncoding.prepare(key);
+      const promise = this.#handle.writer.merge(
+        this.#family.id,
+        prepared,
+        this.#prepareValue(operand),
+        durability,
+      );
+      return abortable(promise, signal);
+    });
   }
 
-  /** Not there yet: throws `ERR_UNSUPPORTED`. */
-  mergeSync(_key: K, _operand: V, _options?: WriteOptions): void {
-    throw noMergeOperators();
+  /** As `merge`, blocking the thread. */
+  mergeSync(key: K, operand: V, options?: WriteOptions): void {
+    const { durability } = validateWriteOptions(options, this.#handle.durability);
+    this.#requireWritable("merge");
+    requireOperator(this.#merging, this.#family.name);
+    const prepared = this.#keyEncoding.prepare(key);
+    const value = this.#prepareValue(operand);
+    this.#handle.writer.mergeSync(this.#family.id, prepared, value, durability);
   }
 
   /** The entries of a range in key order, as `[key, value]`. For `for` and for `for await`. */
   entries(range?: Range<K>): Iteration<[KeyOut, ValueOut]> {
     const key = this.#keyEncoding;
-    const value = this.#valueEncoding;
     return this.#iterate(range, false, {
-      decode: (page, index) => [key.decode(page.key(index)), value.decode(page.value(index))],
+      decode: (page, index) => [key.decode(page.key(index)), this.#decodeValue(page, index)],
     });
   }
 
@@ -203,9 +269,8 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
 
   /** The values of a range in key order. */
   values(range?: Range<K>): Iteration<ValueOut> {
-    const value = this.#valueEncoding;
     return this.#iterate(range, false, {
-      decode: (page, index) => value.decode(page.value(index)),
+      decode: (page, index) => this.#decodeValue(page, index),
     });
   }
 
@@ -214,7 +279,7 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
     return promised(() => {
       const resolved = resolveRange(range, this.#keyEncoding);
       resolved.signal?.throwIfAborted();
-      const view = new View(this.#handle, this.#family, resolved, true);
+      const view = new View(this.#handle, this.#family, resolved, this.#rows(true));
       const counting = runTask(this.#handle.store.jobs, countRows(view));
       return abortable(counting, resolved.signal);
     });
@@ -223,7 +288,7 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
   /** As `count`, blocking the thread. */
   countSync(range?: Range<K>): number {
     const resolved = resolveRange(range, this.#keyEncoding);
-    const view = new View(this.#handle, this.#family, resolved, true);
+    const view = new View(this.#handle, this.#family, resolved, this.#rows(true));
     try {
       let count = 0;
       for (let page = view.cursor?.next(); page !== undefined; page = view.cursor?.next()) {
@@ -252,7 +317,10 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
 
   /** As `entries`, undecoded and up to 64 KiB at a time: for whoever wants to see many entries fast. */
   pages(range?: Range<K>): Iteration<Page> {
-    return this.#iterate(range, false, { wholePages: true, decode: (page) => page });
+    return this.#iterate(range, false, {
+      wholePages: true,
+      decode: (page) => page.allFolded(this.#merging),
+    });
   }
 
   /** Where batches send their operations on this family. */
@@ -262,6 +330,7 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
       family: this.#family,
       keyEncoding: this.#keyEncoding as unknown as Encoding<never, unknown>,
       valueEncoding: this.#valueEncoding as unknown as Encoding<never, unknown>,
+      merging: this.#merging,
     };
   }
 
@@ -270,14 +339,30 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
     return value instanceof ColumnFamily ? value.target : undefined;
   }
 
-  #sequence(options: ReadOptions | undefined, attempt: string): number {
+  #snapshot(options: ReadOptions | undefined, attempt: string): Snapshot | undefined {
     this.#handle.requireFamily(this.#family, attempt);
-    const { store } = this.#handle;
-    if (options === undefined) return store.visibility.visible;
+    if (options === undefined) return undefined;
     const { snapshot } = validateReadOptions(options);
-    return snapshot === undefined
-      ? store.visibility.visible
-      : Snapshot.sequenceOf(snapshot, store, attempt);
+    return snapshot && Snapshot.of(snapshot, this.#handle.store, attempt);
+  }
+
+  #sequence(snapshot: Snapshot | undefined): number {
+    return snapshot === undefined ? this.#handle.store.visibility.visible : snapshot.sequence;
+  }
+
+  /** A value, or an operand, as it is written. */
+  #prepareValue(value: V): Uint8Array | string {
+    const prepared = this.#valueEncoding.prepare(value);
+    if (this.#family.holdsIntegers) requireInt64(prepared, this.#family.name);
+    return prepared;
+  }
+
+  #decodeValue(page: Page, index: number): ValueOut {
+    return this.#valueEncoding.decode(page.folded(index, this.#merging));
+  }
+
+  #rows(keysOnly: boolean): CursorOptions {
+    return { keysOnly, mergeOperator: this.#merging.kind };
   }
 
   #requireWritable(attempt: string): void {
@@ -285,67 +370,71 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
     this.#handle.store.requireWritable(attempt);
   }
 
-  async #read(key: K, sequence: number): Promise<ValueOut | undefined> {
-    return await this.#readWith(this.#keyEncoding.prepare(key), sequence, this.#valueEncoding);
+  async #read(
+    key: K,
+    sequence: number,
+    time: number | undefined,
+  ): Promise<ValueOut | undefined> {
+    return await this.#readWith(this.#values, this.#keyEncoding.prepare(key), sequence, time);
   }
 
   /** Answers at once from memory, or goes to the disk with a copy of the key. */
   #readWith<T>(
+    target: ReadTarget<T>,
     key: Uint8Array | string,
     sequence: number,
-    decoder: { readonly keepsBytes: boolean; decode(bytes: Uint8Array): T },
+    time: number | undefined,
   ): T | undefined | Promise<T | undefined> {
     const { reader, store } = this.#handle;
-    const cached = reader.getCached(this.#family, key, sequence, decoder);
-    if (cached !== WOULD_BLOCK) return cached;
+    const cached = reader.getCached(target, key, sequence, time);
+    if (!isPending(cached)) return cached;
     const kept = typeof key === "string" ? key : new Uint8Array(key);
-    return runTask(store.jobs, this.#readFromDisk(kept, sequence, decoder));
+    return runTask(store.jobs, this.#readFromDisk(cached, target, kept, sequence, time));
   }
 
   /** What memory answers, and a task for each of the rest, in the order of their keys, that fills in its value. */
   #readMany(
     keys: readonly K[],
     sequence: number,
+    time: number,
   ): { values: (ValueOut | undefined)[]; tasks: Task<void>[] } {
-    const missing: { index: number; key: Uint8Array }[] = [];
+    const missing: { index: number; key: Uint8Array; pending: Pending }[] = [];
     const values = requireArray(keys).map((key, index) => {
       const prepared = this.#keyEncoding.prepare(key);
       const { reader } = this.#handle;
-      const found = reader.getCached(this.#family, prepared, sequence, this.#valueEncoding);
-      if (found !== WOULD_BLOCK) return found;
+      const found = reader.getCached(this.#values, prepared, sequence, time);
+      if (!isPending(found)) return found;
       const kept = typeof prepared === "string" ? encodeUtf8(prepared) : new Uint8Array(prepared);
-      missing.push({ index, key: kept });
+      missing.push({ index, key: kept, pending: found });
       return undefined;
     });
     missing.sort((left, right) => compareBytes(left.key, right.key));
-    const tasks = missing.map(({ index, key }) => this.#readInto(values, index, key, sequence));
-    return { values, tasks };
-  }
-
-  *#readInto(
-    values: (ValueOut | undefined)[],
-    index: number,
-    key: Uint8Array,
-    sequence: number,
-  ): Task<void> {
-    values[index] = yield* this.#readFromDisk(key, sequence, this.#valueEncoding);
+    const target = this.#values;
+    const read = function* (this: ColumnFamily<K, V, KeyOut, ValueOut>, at: number): Task<void> {
+      const { index, key, pending } = missing[at];
+      values[index] = yield* this.#readFromDisk(pending, target, key, sequence, time);
+    };
+    return { values, tasks: missing.map((_, at) => read.call(this, at)) };
   }
 
   *#readFromDisk<T>(
+    pending: Pending,
+    target: ReadTarget<T>,
     key: Uint8Array | string,
     sequence: number,
-    decoder: { readonly keepsBytes: boolean; decode(bytes: Uint8Array): T },
+    time: number | undefined,
   ): Task<T | undefined> {
     const { reader, store } = this.#handle;
     // A flush that begins while the thread reads must keep what this read may see.
     store.snapshots.hold(sequence);
     try {
-      for (;;) {
-        const found = yield* reader.getFromDisk(this.#family, key, sequence, decoder);
-        if (found !== WOULD_BLOCK) return found;
+      for (let next = pending;;) {
+        const found = yield* reader.getFromDisk(next, target, key, sequence, time);
+        if (!isPending(found)) return found;
         this.#handle.requireFamily(this.#family, "get");
-        const cached = reader.getCached(this.#family, key, sequence, decoder);
-        if (cached !== WOULD_BLOCK) return cached;
+        const cached = reader.getCached(target, key, sequence, time);
+        if (!isPending(cached)) return cached;
+        next = cached;
       }
     } finally {
       store.snapshots.release(sequence);
@@ -359,7 +448,7 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
   ): Iteration<T> {
     this.#handle.requireFamily(this.#family, "iterate");
     const resolved = resolveRange(range, this.#keyEncoding);
-    return new Iteration(this.#handle, this.#family, resolved, keysOnly, decoder);
+    return new Iteration(this.#handle, this.#family, resolved, this.#rows(keysOnly), decoder);
   }
 }
 
@@ -383,14 +472,10 @@ function requireArray<T>(keys: readonly T[]): readonly T[] {
   throw invalidArgument(`Cannot get ${quote(keys)}: takes an array of keys`);
 }
 
-function refuse(option: "ttl" | "transfer"): never {
-  throw unsupported(`Cannot put with ${option}: this version does not support it`);
+function isPending<T>(found: T | Pending): found is Pending {
+  return found === WOULD_BLOCK || found === WOULD_WALK;
 }
 
-function noRangeTombstones(): Error {
-  return unsupported("Cannot delete a range: this version has no range tombstones");
-}
-
-function noMergeOperators(): Error {
-  return unsupported("Cannot merge: this version has no merge operators");
+function refuseTransfer(): never {
+  throw unsupported("Cannot put with transfer: this version does not support it");
 }

@@ -16,7 +16,7 @@ export class Handle {
 
   constructor(readonly store: Store, readonly durability: Durability) {
     this.writer = new Writer(store.pipeline);
-    this.reader = new PointReader(store.files, store.context);
+    this.reader = new PointReader(store.files, store.context, store.clock);
     store.handles.add(this);
   }
 

@@ -3,7 +3,8 @@
  * iterator is asked for; `break` releases it.
  */
 import type { Family } from "../tree/family.ts";
-import { Cursor, type Page } from "../read/cursor.ts";
+import { Cursor, type CursorOptions } from "../read/cursor.ts";
+import type { Page } from "../read/page.ts";
 import { runTask } from "../native/task.ts";
 import type { Handle } from "./handle.ts";
 import type { ResolvedRange } from "./range.ts";
@@ -22,20 +23,20 @@ export class Iteration<T> implements Iterable<T>, AsyncIterable<T> {
   readonly #handle: Handle;
   readonly #family: Family;
   readonly #range: ResolvedRange;
-  readonly #keysOnly: boolean;
+  readonly #rows: CursorOptions;
   readonly #decoder: RowDecoder<T>;
 
   constructor(
     handle: Handle,
     family: Family,
     range: ResolvedRange,
-    keysOnly: boolean,
+    rows: CursorOptions,
     decoder: RowDecoder<T>,
   ) {
     this.#handle = handle;
     this.#family = family;
     this.#range = range;
-    this.#keysOnly = keysOnly;
+    this.#rows = rows;
     this.#decoder = decoder;
   }
 
@@ -49,7 +50,7 @@ export class Iteration<T> implements Iterable<T>, AsyncIterable<T> {
   }
 
   #open(): View {
-    return new View(this.#handle, this.#family, this.#range, this.#keysOnly);
+    return new View(this.#handle, this.#family, this.#range, this.#rows);
   }
 }
 
@@ -61,15 +62,15 @@ export class View {
     readonly handle: Handle,
     readonly family: Family,
     range: ResolvedRange,
-    keysOnly: boolean,
+    rows: CursorOptions,
   ) {
     handle.requireFamily(family, ATTEMPT);
     const { store } = handle;
-    const sequence = range.snapshot === undefined
-      ? store.visibility.visible
-      : Snapshot.sequenceOf(range.snapshot, store, ATTEMPT);
+    const view = range.snapshot === undefined
+      ? { sequence: store.visibility.visible, time: store.clock.now() }
+      : Snapshot.of(range.snapshot, store, ATTEMPT);
     if (range.empty) return;
-    this.cursor = new Cursor(store.files, store.context, family, range, sequence, keysOnly);
+    this.cursor = new Cursor(store.files, store.context, family, range, view, rows);
     handle.cursors.add(this.cursor);
   }
 

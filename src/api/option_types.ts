@@ -15,7 +15,11 @@ export type Compression = "none" | "zstd" | { type: "none" | "zstd"; level?: num
 export interface CustomMergeOperator<K, V, Result = V> {
   /** Stored with the family: opening it with an operator of another name is refused. */
   readonly name: string;
-  /** The value after `operands` (oldest first) were applied to `existing`. Runs when a key is read. */
+  /**
+   * The value after `operands` (oldest first) were applied to `existing`, which is `undefined` if there is no value before them. Runs
+   * synchronously whenever the key is read, and never inside `merge()`; so it should depend on its arguments alone. What it
+   * throws rejects that read, and leaves the operands as they are.
+   */
   merge(key: K, existing: V | undefined, operands: V[]): Result;
 }
 
@@ -60,8 +64,16 @@ export interface ColumnFamilyOptions<
   keyEncoding?: KE;
   /** How this handle encodes values. Default: `"binary"`; `"int64"` beside `"add"`, `"max"`, `"min"`. */
   valueEncoding?: VE;
-  /** What `merge` does. Default: none, merging is `ERR_UNSUPPORTED`. */
+  /**
+   * What `merge` does. Its name is stored with the family when it is first given, and another one is `ERR_INVALID_ARGUMENT` from
+   * then on. Default: none; merging, and reading merged keys, is `ERR_UNSUPPORTED`.
+   */
   mergeOperator?: MergeOperator<KeyOutput<KE>, ValueOutput<VE>, ValueInput<VE>>;
+}
+
+/** A merge operator on integers: values are `"int64"` unless a `valueEncoding` says otherwise. */
+export interface IntegerMerging {
+  mergeOperator: "add" | "max" | "min";
 }
 
 /**
@@ -114,6 +126,8 @@ export interface OpenOptions<
 export interface SnapshotView {
   /** The last write that the view shows. */
   readonly sequence: number;
+  /** The moment by which entries with a `ttl` expire, in milliseconds since 1970. */
+  readonly time: number;
 }
 
 /** Options of a read. */
@@ -137,7 +151,10 @@ export interface WriteOptions {
 
 /** Options of `put`. */
 export interface PutOptions extends WriteOptions {
-  /** Milliseconds from the call after which the entry acts as deleted. Default: it stays. */
+  /**
+   * Milliseconds from the call, more than 0, after which the entry acts as a delete: older values do not come back. Default: it
+   * stays.
+   */
   ttl?: number;
   /** Hand over `value`, which `db.allocate` gave, without a copy. Default: false. */
   transfer?: boolean;

@@ -38,6 +38,7 @@ export type {
   Compression,
   CustomMergeOperator,
   Durability,
+  IntegerMerging,
   MergeOperator,
   OpenOptions,
   PutOptions,

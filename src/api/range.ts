@@ -3,7 +3,13 @@
  * Promises: a resolved range holds bytes of its own (the caller may reuse its buffers at once), was
  * checked, and has run each user codec once per bound. Any thread may use it.
  */
-import { compareBytes, encodeUtf8, KEY_BYTES_MAX, prefixSuccessor } from "../base/bytes.ts";
+import {
+  compareBytes,
+  encodeUtf8,
+  KEY_BYTES_MAX,
+  keySuccessor,
+  prefixSuccessor,
+} from "../base/bytes.ts";
 import { invalidArgument, quote, tooLarge } from "../base/errors.ts";
 import {
   badOption,
@@ -150,17 +156,6 @@ function boundBytes<K>(
     throw tooLarge("use the range", `its bound ${quote(name)}`, bytes.length, KEY_BYTES_MAX);
   }
   return bytes === prepared ? new Uint8Array(bytes) : bytes;
-}
-
-/**
- * The least key above `key`: `key` and a zero byte. Nothing may follow the longest of keys, so there
- * it is the least key that does not begin with it, which keeps bounds as short as keys.
- */
-function keySuccessor(key: Uint8Array): Uint8Array | undefined {
-  if (key.length === KEY_BYTES_MAX) return prefixSuccessor(key);
-  const successor = new Uint8Array(key.length + 1);
-  successor.set(key);
-  return successor;
 }
 
 /** Nobody can write to an array without elements, so one will do. */

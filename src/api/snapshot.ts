@@ -16,6 +16,8 @@ import type { Handle } from "./handle.ts";
 export class Snapshot {
   /** The sequence number of the last write that the snapshot shows. */
   readonly sequence: number;
+  /** The moment of the snapshot, in milliseconds since 1970: entries with a `ttl` expire by it. */
+  readonly time: number;
   readonly #handle: Handle;
   #disposed = false;
 
@@ -23,6 +25,7 @@ export class Snapshot {
   constructor(handle: Handle) {
     this.#handle = handle;
     this.sequence = handle.store.visibility.visible;
+    this.time = handle.store.clock.now();
     handle.store.snapshots.hold(this.sequence);
   }
 
@@ -33,8 +36,8 @@ export class Snapshot {
     this.#handle.store.snapshots.release(this.sequence);
   }
 
-  /** The sequence number to read at. Throws if the snapshot is another store's, or was disposed. */
-  static sequenceOf(snapshot: unknown, store: Store, attempt: string): number {
+  /** What was given as a snapshot, to read from. Throws if it is none, is another store's, or was disposed. */
+  static of(snapshot: unknown, store: Store, attempt: string): Snapshot {
     if (!(snapshot instanceof Snapshot)) {
       throw invalidArgument(`Cannot ${attempt}: snapshot takes what db.snapshot() returned`);
     }
@@ -42,6 +45,6 @@ export class Snapshot {
       throw invalidArgument(`Cannot ${attempt}: the snapshot is another store's`);
     }
     if (snapshot.#disposed) throw closed(attempt, "the snapshot");
-    return snapshot.sequence;
+    return snapshot;
   }
 }

@@ -23,8 +23,10 @@ import {
 } from "./encodings/value_encoding.ts";
 import { Handle } from "./handle.ts";
 import { locate, resolveStorePath, resolveTarget } from "./location.ts";
+import { operatorName } from "./merging.ts";
 import {
   type ColumnFamilyOptions,
+  type IntegerMerging,
   type OpenOptions,
   type ResolvedFamilyOptions,
   type ResolvedOptions,
@@ -80,12 +82,14 @@ export class Varve<
 
   private constructor(store: Store, options: ResolvedOptions) {
     const handle = new Handle(store, options.durability);
-    const { keyEncoding, valueEncoding } = options.columnFamilies.get(DEFAULT_FAMILY)!;
+    const { keyEncoding, valueEncoding, mergeOperator } = options.columnFamilies
+      .get(DEFAULT_FAMILY)!;
     super(
       handle,
       store.families.named(DEFAULT_FAMILY)!,
       resolveKeyEncoding(keyEncoding) as never,
       resolveValueEncoding(valueEncoding) as never,
+      mergeOperator,
     );
     this.#handle = handle;
     this.#options = options;
@@ -101,22 +105,44 @@ export class Varve<
   static open(path: string | URL): Promise<Varve>;
   static open<
     KE extends KeyEncodingOption = "binary",
+    VE extends ValueEncodingOption = "int64",
+  >(path: string | URL, options: OpenOptions<KE, VE> & IntegerMerging): Promise<VarveOf<KE, VE>>;
+  static open<
+    KE extends KeyEncodingOption = "binary",
     VE extends ValueEncodingOption = "binary",
   >(path: string | URL, options?: OpenOptions<KE, VE>): Promise<VarveOf<KE, VE>>;
   static async open(path: string | URL, options?: OpenOptions): Promise<unknown> {
     const resolved = validateOpenOptions(options);
-    return new Varve(await attach(locate(path, resolved), resolved), resolved);
+    const store = await attach(locate(path, resolved), resolved);
+    try {
+      await runTask(store.jobs, agreeOnDefault(store, resolved));
+    } catch (error) {
+      await detach(store);
+      throw error;
+    }
+    return new Varve(store, resolved);
   }
 
   /** As `open`, blocking the thread. */
   static openSync(path: string | URL): Varve;
   static openSync<
     KE extends KeyEncodingOption = "binary",
+    VE extends ValueEncodingOption = "int64",
+  >(path: string | URL, options: OpenOptions<KE, VE> & IntegerMerging): VarveOf<KE, VE>;
+  static openSync<
+    KE extends KeyEncodingOption = "binary",
     VE extends ValueEncodingOption = "binary",
   >(path: string | URL, options?: OpenOptions<KE, VE>): VarveOf<KE, VE>;
   static openSync(path: string | URL, options?: OpenOptions): unknown {
     const resolved = validateOpenOptions(options);
-    return new Varve(attachSync(locate(path, resolved), resolved), resolved);
+    const store = attachSync(locate(path, resolved), resolved);
+    try {
+      runTaskSync(store.jobs, agreeOnDefault(store, resolved));
+    } catch (error) {
+      detachSync(store);
+      throw error;
+    }
+    return new Varve(store, resolved);
   }
 
   /**
@@ -136,8 +162,19 @@ export class Varve<
     return Promise.reject(unsupported("Cannot repair a store: this version does not"));
   }
 
-  /** The column family of this name, made durably if it is missing. The encodings are this handle's own. */
+  /**
+   * The column family of this name, made durably if it is missing. The encodings are this handle's own.
+   *
+   * @throws {VarveError} `ERR_INVALID_ARGUMENT` also when the family's stored merge operator has another name
+   */
   columnFamily(name: string): Promise<FamilyOf<"binary", "binary">>;
+  columnFamily<
+    KE extends KeyEncodingOption = "binary",
+    VE extends ValueEncodingOption = "int64",
+  >(
+    name: string,
+    options: ColumnFamilyOptions<KE, VE> & IntegerMerging,
+  ): Promise<FamilyOf<KE, VE>>;
   columnFamily<
     KE extends KeyEncodingOption = "binary",
     VE extends ValueEncodingOption = "binary",
@@ -145,8 +182,7 @@ export class Varve<
   columnFamily(name: string, options?: ColumnFamilyOptions): Promise<unknown> {
     return promised(async () => {
       const tuning = this.#familyOptions(name, options);
-      const { store } = this.#handle;
-      const family = await runTask(store.jobs, store.openFamily(name, tuning));
+      const family = await this.#run(this.#openFamily(name, tuning));
       return this.#familyHandle(family, tuning);
     });
   }
@@ -155,12 +191,16 @@ export class Varve<
   columnFamilySync(name: string): FamilyOf<"binary", "binary">;
   columnFamilySync<
     KE extends KeyEncodingOption = "binary",
+    VE extends ValueEncodingOption = "int64",
+  >(name: string, options: ColumnFamilyOptions<KE, VE> & IntegerMerging): FamilyOf<KE, VE>;
+  columnFamilySync<
+    KE extends KeyEncodingOption = "binary",
     VE extends ValueEncodingOption = "binary",
   >(name: string, options?: ColumnFamilyOptions<KE, VE>): FamilyOf<KE, VE>;
   columnFamilySync(name: string, options?: ColumnFamilyOptions): unknown {
     const tuning = this.#familyOptions(name, options);
-    const { store } = this.#handle;
-    return this.#familyHandle(runTaskSync(store.jobs, store.openFamily(name, tuning)), tuning);
+    const opening = this.#openFamily(name, tuning);
+    return this.#familyHandle(runTaskSync(this.#handle.store.jobs, opening), tuning);
   }
 
   /** The names of all column families, `"default"` first. */
@@ -367,14 +407,29 @@ export class Varve<
     return validateColumnFamilyOptions(options, base);
   }
 
-  #familyHandle(family: Family, { keyEncoding, valueEncoding }: ResolvedFamilyOptions): unknown {
+  #openFamily(name: string, options: ResolvedFamilyOptions): Task<Family> {
+    return this.#handle.store.openFamily(name, options, operatorName(options.mergeOperator));
+  }
+
+  #familyHandle(
+    family: Family,
+    { keyEncoding, valueEncoding, mergeOperator }: ResolvedFamilyOptions,
+  ): unknown {
     return new ColumnFamily(
       this.#handle,
       family,
       resolveKeyEncoding(keyEncoding),
       resolveValueEncoding(valueEncoding),
+      mergeOperator,
     );
   }
+}
+
+/** What `open` says of the default family's merge operator goes on record, or is refused. */
+function* agreeOnDefault(store: Store, { columnFamilies }: ResolvedOptions): Task<void> {
+  const options = columnFamilies.get(DEFAULT_FAMILY)!;
+  const operator = operatorName(options.mergeOperator);
+  if (operator !== undefined) yield* store.openFamily(DEFAULT_FAMILY, options, operator);
 }
 
 function checkListener(name: unknown, listener: unknown): void {

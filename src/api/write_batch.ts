@@ -1,11 +1,15 @@
 /** Batches: operations on any column families of a store that take effect together or not at all. */
-import { closed, invalidArgument, quote, tooLarge, unsupported } from "../base/errors.ts";
+import { closed, invalidArgument, quote, tooLarge } from "../base/errors.ts";
 import { encodeEntry, entryBytesMax } from "../format/log_entry.ts";
 import { EntryType } from "../native/layout.gen.ts";
+import type { Merging } from "../read/merging.ts";
 import type { Family } from "../tree/family.ts";
 import type { Encoding } from "./encodings/encoding.ts";
+import { requireInt64 } from "./encodings/int64.ts";
 import type { Handle } from "./handle.ts";
+import { requireOperator } from "./merging.ts";
 import { validateWriteOptions, type WriteOptions } from "./options.ts";
+import { type KeyRange, resolveDeleteRange } from "./range.ts";
 import { abortable, promised } from "./signals.ts";
 
 /** Encoded bytes of one batch. */
@@ -19,6 +23,7 @@ export interface BatchTarget {
   readonly family: Family;
   readonly keyEncoding: Encoding<never, unknown>;
   readonly valueEncoding: Encoding<never, unknown>;
+  readonly merging: Merging;
 }
 
 /** Finds the target behind a public `ColumnFamily`, or `undefined` for anything else. */
@@ -60,12 +65,7 @@ export class WriteBatch {
   put(...parameters: unknown[]): this {
     const [target, key, value] = this.#resolve(parameters, 2, "put");
     this.#requireUnwritten("put");
-    return this.#add(
-      EntryType.put,
-      target,
-      target.keyEncoding.prepare(key as never),
-      target.valueEncoding.prepare(value as never),
-    );
+    return this.#addValue(EntryType.put, target, key, value);
   }
 
   /** Removes a key, from the default family or from the one given first. */
@@ -77,14 +77,32 @@ export class WriteBatch {
     return this.#add(EntryType.delete, target, target.keyEncoding.prepare(key as never), NO_VALUE);
   }
 
-  /** Not there yet: `ERR_UNSUPPORTED`. */
-  deleteRange(..._parameters: unknown[]): this {
-    throw unsupported("Cannot delete a range: this version has no range tombstones");
+  /** Removes a range of keys, from the default family or from the one given first. An empty range adds nothing. */
+  deleteRange(range: KeyRange<unknown>): this;
+  deleteRange(columnFamily: object, range: KeyRange<unknown>): this;
+  deleteRange(...parameters: unknown[]): this {
+    const [target, range] = this.#resolve(parameters, 1, "delete a range");
+    this.#requireUnwritten("delete a range");
+    const { lower, upper, empty } = resolveDeleteRange(
+      range as KeyRange<never>,
+      target.keyEncoding,
+    );
+    target.handle.requireFamily(target.family, "add to a batch");
+    return empty ? this : this.#add(EntryType.deleteRange, target, lower, upper ?? NO_VALUE);
   }
 
-  /** Not there yet: `ERR_UNSUPPORTED`. */
-  merge(..._parameters: unknown[]): this {
-    throw unsupported("Cannot merge: this version has no merge operators");
+  /**
+   * Applies an operand to a key's value, in the default family or in the one given first.
+   *
+   * @throws {VarveError} `ERR_UNSUPPORTED` when the family was opened without a merge operator
+   */
+  merge(key: unknown, operand: unknown): this;
+  merge(columnFamily: object, key: unknown, operand: unknown): this;
+  merge(...parameters: unknown[]): this {
+    const [target, key, operand] = this.#resolve(parameters, 2, "merge");
+    this.#requireUnwritten("merge");
+    requireOperator(target.merging, target.family.name);
+    return this.#addValue(EntryType.merge, target, key, operand);
   }
 
   /**
@@ -124,6 +142,14 @@ export class WriteBatch {
       );
     }
     return [target, parameters[1], parameters[2]];
+  }
+
+  #addValue(type: number, target: BatchTarget, key: unknown, value: unknown): this {
+    const { family, keyEncoding, valueEncoding } = target;
+    const preparedKey = keyEncoding.prepare(key as never);
+    const prepared = valueEncoding.prepare(value as never);
+    if (family.holdsIntegers) requireInt64(prepared, family.name);
+    return this.#add(type, target, preparedKey, prepared);
   }
 
   #add(

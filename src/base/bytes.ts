@@ -88,6 +88,17 @@ export function prefixSuccessor(prefix: Uint8Array): Uint8Array | undefined {
   return successor;
 }
 
+/**
+ * The least key above `key`: `key` and a zero byte. Nothing may follow the longest of keys, so there
+ * it is the least key that does not begin with it, which keeps bounds as short as keys. `undefined`: there is none.
+ */
+export function keySuccessor(key: Uint8Array): Uint8Array | undefined {
+  if (key.length === KEY_BYTES_MAX) return prefixSuccessor(key);
+  const successor = new Uint8Array(key.length + 1);
+  successor.set(key);
+  return successor;
+}
+
 /** The bytes that `text` takes in UTF-8. A lone surrogate counts three, though encoding refuses it. */
 export function byteLengthUtf8(text: string): number {
   if (text.length > LENGTH_LOOP_UNITS_MAX) return Buffer.byteLength(text, "utf8");

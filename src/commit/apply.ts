@@ -3,7 +3,7 @@
  */
 import { wordsOf } from "../base/words.ts";
 import { KeyProbe } from "../memtable/key_probe.ts";
-import { LogEntry, LogRun } from "../native/layout.gen.ts";
+import { EntryType, LogEntry, LogRun } from "../native/layout.gen.ts";
 import type { Region } from "../native/region.ts";
 import type { Family } from "../tree/family.ts";
 
@@ -18,6 +18,8 @@ export type FamilyOf = (id: number, sequence: number) => Family | undefined;
 
 export class Applier {
   readonly #key: KeyProbe;
+  /** Whether one of the entries so far expires. */
+  sawExpiry = false;
 
   constructor(context: Region) {
     this.#key = new KeyProbe(context, 0);
@@ -41,8 +43,16 @@ export class Applier {
       const family = familyOf(u32[word + FAMILY], sequence);
       if (family !== undefined) {
         key.point(u32, word + ENTRY_WORDS, keyBytes);
-        family.memtableFor(keyBytes, valueBytes)
-          .insert(key, typeAndKeyBytes & 0xff, sequence, valueStart, valueBytes, segment);
+        const type = typeAndKeyBytes & 0xff;
+        const memtable = family.memtableFor(keyBytes, valueBytes);
+        if (type === EntryType.deleteRange) {
+          memtable.insertRange(key, sequence, valueStart, valueBytes, segment);
+        } else {
+          memtable.insert(key, type, sequence, valueStart, valueBytes, segment);
+          if (type === EntryType.putExpiring || type === EntryType.putBlobExpiring) {
+            this.sawExpiry = true;
+          }
+        }
       }
       word = valueStart + wordsOf(valueBytes);
     }

@@ -4,7 +4,7 @@
  *
  * A buffer is `logged` or not (`"volatile"` writes are not), and `durable` once one of its writes asked for `"sync"`.
  */
-import { encodeEntry } from "../format/log_entry.ts";
+import { encodeEntry, encodeExpiringEntry } from "../format/log_entry.ts";
 import { LogRun } from "../native/layout.gen.ts";
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
 import { Signal } from "../native/signal.ts";
@@ -44,10 +44,21 @@ export class WriteBuffer {
     return this.#end + bytes + 8 <= this.region.bytes;
   }
 
-  /** Adds one entry; on an error nothing was added. REQUIRES: room for `entryBytesMax(key, value)`. */
-  add(type: number, family: number, key: Uint8Array | string, value: Uint8Array | string): void {
+  /**
+   * Adds one entry; on an error nothing was added. With `expiry` (milliseconds since 1970) it is a put that expires then, whatever
+   * `type` says. REQUIRES: room for `entryBytesMax(key, value)`.
+   */
+  add(
+    type: number,
+    family: number,
+    key: Uint8Array | string,
+    value: Uint8Array | string,
+    expiry?: number,
+  ): void {
     const { u8, u32 } = this.region;
-    this.#end = encodeEntry(u8, u32, this.#end, type, family, key, value);
+    this.#end = expiry === undefined
+      ? encodeEntry(u8, u32, this.#end, type, family, key, value)
+      : encodeExpiringEntry(u8, u32, this.#end, family, key, value, expiry);
     this.entryCount++;
   }
 

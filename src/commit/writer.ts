@@ -5,7 +5,7 @@ import type { Pipeline } from "./pipeline.ts";
 
 export type Durability = "sync" | "buffered" | "volatile";
 
-/** A value stands for nothing in a delete. */
+/** What stands for no value in a delete, and for no upper bound in a range tombstone. */
 const NO_VALUE = "";
 
 /** Entries in the log's encoding, and how many they are. */
@@ -14,16 +14,24 @@ export interface EncodedEntries {
   readonly entryCount: number;
 }
 
+/** From `lower` (inclusive) to `upper` (exclusive); `undefined`: to the end. */
+export interface RangeBounds {
+  readonly lower: Uint8Array;
+  readonly upper: Uint8Array | undefined;
+}
+
 export class Writer {
   constructor(readonly pipeline: Pipeline) {}
 
+  /** With `expiry`, in milliseconds since 1970, the entry acts as a delete from then on. */
   put(
     family: number,
     key: Uint8Array | string,
     value: Uint8Array | string,
     durability: Durability,
+    expiry?: number,
   ): Promise<void> {
-    return this.#write(EntryType.put, family, key, value, durability);
+    return this.#write(EntryType.put, family, key, value, durability, expiry);
   }
 
   putSync(
@@ -31,8 +39,38 @@ export class Writer {
     key: Uint8Array | string,
     value: Uint8Array | string,
     durability: Durability,
+    expiry?: number,
   ): void {
-    this.#writeSync(EntryType.put, family, key, value, durability);
+    this.#writeSync(EntryType.put, family, key, value, durability, expiry);
+  }
+
+  merge(
+    family: number,
+    key: Uint8Array | string,
+    operand: Uint8Array | string,
+    durability: Durability,
+  ): Promise<void> {
+    return this.#write(EntryType.merge, family, key, operand, durability);
+  }
+
+  mergeSync(
+    family: number,
+    key: Uint8Array | string,
+    operand: Uint8Array | string,
+    durability: Durability,
+  ): void {
+    this.#writeSync(EntryType.merge, family, key, operand, durability);
+  }
+
+  /** One range tombstone. REQUIRES: the range is not empty. */
+  deleteRange(family: number, range: RangeBounds, durability: Durability): Promise<void> {
+    const { lower, upper = NO_VALUE } = range;
+    return this.#write(EntryType.deleteRange, family, lower, upper, durability);
+  }
+
+  deleteRangeSync(family: number, range: RangeBounds, durability: Durability): void {
+    const { lower, upper = NO_VALUE } = range;
+    this.#writeSync(EntryType.deleteRange, family, lower, upper, durability);
   }
 
   delete(family: number, key: Uint8Array | string, durability: Durability): Promise<void> {
@@ -61,10 +99,11 @@ export class Writer {
     key: Uint8Array | string,
     value: Uint8Array | string,
     durability: Durability,
+    expiry?: number,
   ): Promise<void> {
     const bytes = entryBytesMax(key, value);
     const buffer = this.pipeline.openBuffer(bytes, durability !== "volatile");
-    buffer.add(type, family, key, value);
+    buffer.add(type, family, key, value, expiry);
     return this.pipeline.joined(buffer, durability === "sync");
   }
 
@@ -74,11 +113,12 @@ export class Writer {
     key: Uint8Array | string,
     value: Uint8Array | string,
     durability: Durability,
+    expiry?: number,
   ): void {
     const { pool } = this.pipeline;
     const buffer = pool.take(entryBytesMax(key, value), durability !== "volatile");
     try {
-      buffer.add(type, family, key, value);
+      buffer.add(type, family, key, value, expiry);
     } catch (error) {
       pool.give(buffer);
       throw error;

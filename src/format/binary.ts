@@ -8,6 +8,7 @@ import { corruption } from "../base/errors.ts";
 const FIRST_CAPACITY = 256;
 /** A whole number to 2^53 takes eight groups of seven bits. */
 const VARINT_BYTES_MAX = 8;
+const FLOAT_BYTES = 8;
 
 export class BinaryWriter {
   #bytes = new Uint8Array(FIRST_CAPACITY);
@@ -36,6 +37,14 @@ export class BinaryWriter {
     return this.bytes(encodeUtf8(value));
   }
 
+  /** Any number, in eight bytes. */
+  float(value: number): this {
+    this.#reserve(FLOAT_BYTES);
+    new DataView(this.#bytes.buffer).setFloat64(this.#length, value, true);
+    this.#length += FLOAT_BYTES;
+    return this;
+  }
+
   finish(): Uint8Array {
     return this.#bytes.subarray(0, this.#length);
   }
@@ -60,7 +69,12 @@ export class BinaryReader {
   ) {}
 
   get done(): boolean {
-    return this.#position === this.source.length;
+    return this.remaining === 0;
+  }
+
+  /** Bytes that are left. */
+  get remaining(): number {
+    return this.source.length - this.#position;
   }
 
   varint(): number {
@@ -81,9 +95,8 @@ export class BinaryReader {
 
   bytes(): Uint8Array {
     const length = this.varint();
-    const remaining = this.source.length - this.#position;
-    if (length > remaining) {
-      throw this.damaged(`${length} bytes are announced, ${remaining} remain`);
+    if (length > this.remaining) {
+      throw this.damaged(`${length} bytes are announced, ${this.remaining} remain`);
     }
     this.#position += length;
     return this.source.slice(this.#position - length, this.#position);
@@ -96,6 +109,14 @@ export class BinaryReader {
     } catch {
       throw this.damaged("a text is not UTF-8");
     }
+  }
+
+  float(): number {
+    if (this.remaining < FLOAT_BYTES) throw this.damaged("a number is cut off");
+    const { buffer, byteOffset } = this.source;
+    this.#position += FLOAT_BYTES;
+    const at = byteOffset + this.#position - FLOAT_BYTES;
+    return new DataView(buffer).getFloat64(at, true);
   }
 
   damaged(found: string): Error {

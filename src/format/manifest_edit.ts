@@ -2,14 +2,32 @@
  * One change of what a store consists of: families, tables, logs. Edits are applied whole or not at all.
  * Each field is a tag and its content; an unknown tag is an error, for ignoring it could lose data.
  */
+import { BoundKind, MergeOperator } from "../native/layout.gen.ts";
 import { BinaryReader, BinaryWriter } from "./binary.ts";
 
 /** No tree is deeper. */
 const LEVEL_MAX = 6;
+/** Fewer bytes than this no blob reference takes. */
+const BLOB_USE_BYTES_MIN = 2;
 
 export interface FamilyRecord {
   readonly id: number;
   readonly name: string;
+}
+
+/** What the merges of a family are folded with. Once on record it stays. */
+export interface OperatorRecord {
+  readonly family: number;
+  /** `MergeOperator` */
+  readonly kind: number;
+  /** The user's for a custom one, `"add"` and so on for the library's own. */
+  readonly name: string;
+}
+
+/** How many bytes of values a table has in a blob segment. */
+export interface BlobUse {
+  readonly number: number;
+  readonly bytes: number;
 }
 
 export interface TableRecord {
@@ -17,12 +35,18 @@ export interface TableRecord {
   readonly level: number;
   readonly number: number;
   readonly fileBytes: number;
+  /** Point entries. */
   readonly entryCount: number;
   readonly deleteCount: number;
+  /** Fragments of range tombstones. */
+  readonly rangeCount: number;
   readonly smallestSequence: number;
   readonly largestSequence: number;
   readonly smallestKey: Uint8Array;
   readonly largestKey: Uint8Array;
+  /** `BoundKind`: how `largestKey` is meant. */
+  readonly largestKind: number;
+  readonly blobs: readonly BlobUse[];
 }
 
 /** A place in the log: a segment, and an offset in its file. */
@@ -49,6 +73,10 @@ export interface ManifestEdit {
   nextFamilyId?: number;
   /** No entry has a higher sequence number; volatile ones included. */
   lastSequence?: number;
+  /** What families are merged with. */
+  operators?: OperatorRecord[];
+  /** The greatest time seen, in milliseconds since 1970, of a store that has used `ttl`. */
+  time?: number;
   /** The store was closed in order and the log ends exactly here. Any later edit takes this back. */
   cleanClose?: LogPosition;
 }
@@ -67,6 +95,10 @@ const Tag = {
   lastSequence: 11,
   cleanClose: 12,
   lastLog: 13,
+  /** As `addedTable`, of a table that has range tombstones or values in blob segments. */
+  addedWideTable: 14,
+  operator: 15,
+  time: 16,
 } as const;
 
 export function encodeEdit(edit: ManifestEdit): Uint8Array {
@@ -75,7 +107,10 @@ export function encodeEdit(edit: ManifestEdit): Uint8Array {
     to.varint(Tag.createdFamily).varint(id).text(name);
   }
   for (const id of edit.droppedFamilies ?? []) to.varint(Tag.droppedFamily).varint(id);
-  for (const table of edit.addedTables ?? []) encodeTable(to.varint(Tag.addedTable), table);
+  for (const { family, kind, name } of edit.operators ?? []) {
+    to.varint(Tag.operator).varint(family).varint(kind).text(name);
+  }
+  for (const table of edit.addedTables ?? []) encodeTable(to, table);
   for (const { family, number } of edit.removedTables ?? []) {
     to.varint(Tag.removedTable).varint(family).varint(number);
   }
@@ -89,6 +124,7 @@ export function encodeEdit(edit: ManifestEdit): Uint8Array {
   encodeNumber(to, Tag.nextFileNumber, edit.nextFileNumber);
   encodeNumber(to, Tag.nextFamilyId, edit.nextFamilyId);
   encodeNumber(to, Tag.lastSequence, edit.lastSequence);
+  if (edit.time !== undefined) to.varint(Tag.time).float(edit.time);
   if (edit.cleanClose !== undefined) encodePosition(to.varint(Tag.cleanClose), edit.cleanClose);
   return to.finish();
 }
@@ -111,7 +147,16 @@ function decodeField(from: BinaryReader, edit: ManifestEdit): void {
       (edit.droppedFamilies ??= []).push(from.varint());
       return;
     case Tag.addedTable:
-      (edit.addedTables ??= []).push(decodeTable(from));
+      (edit.addedTables ??= []).push({ ...decodeTable(from), ...NARROW });
+      return;
+    case Tag.addedWideTable:
+      (edit.addedTables ??= []).push({ ...decodeTable(from), ...decodeWidth(from) });
+      return;
+    case Tag.operator:
+      (edit.operators ??= []).push(decodeOperator(from));
+      return;
+    case Tag.time:
+      edit.time = decodeTime(from);
       return;
     case Tag.removedTable:
       (edit.removedTables ??= []).push({ family: from.varint(), number: from.varint() });
@@ -160,11 +205,37 @@ function decodePosition(from: BinaryReader): LogPosition {
   return { segment: from.varint(), offset: from.varint() };
 }
 
+function decodeOperator(from: BinaryReader): OperatorRecord {
+  const family = from.varint();
+  const kind = from.varint();
+  if (kind < MergeOperator.add || kind > MergeOperator.custom) {
+    throw from.damaged(`a merge operator is of kind ${kind}`);
+  }
+  return { family, kind, name: from.text() };
+}
+
+function decodeTime(from: BinaryReader): number {
+  const time = from.float();
+  if (time >= 0 && time < Infinity) return time;
+  throw from.damaged(`the time is ${time}`);
+}
+
+/** What only some tables have. */
+type Width = Pick<TableRecord, "rangeCount" | "largestKind" | "blobs">;
+
+const NARROW: Width = { rangeCount: 0, largestKind: BoundKind.inclusive, blobs: [] };
+
 function encodeTable(to: BinaryWriter, table: TableRecord): void {
-  to.varint(table.family).varint(table.level).varint(table.number).varint(table.fileBytes)
+  const { rangeCount, largestKind, blobs } = table;
+  const wide = rangeCount > 0 || largestKind !== BoundKind.inclusive || blobs.length > 0;
+  to.varint(wide ? Tag.addedWideTable : Tag.addedTable)
+    .varint(table.family).varint(table.level).varint(table.number).varint(table.fileBytes)
     .varint(table.entryCount).varint(table.deleteCount)
     .varint(table.smallestSequence).varint(table.largestSequence)
     .bytes(table.smallestKey).bytes(table.largestKey);
+  if (!wide) return;
+  to.varint(rangeCount).varint(largestKind).varint(blobs.length);
+  for (const { number, bytes } of blobs) to.varint(number).varint(bytes);
 }
 
 function decodeLevel(from: BinaryReader): number {
@@ -173,7 +244,7 @@ function decodeLevel(from: BinaryReader): number {
   return level;
 }
 
-function decodeTable(from: BinaryReader): TableRecord {
+function decodeTable(from: BinaryReader): Omit<TableRecord, keyof Width> {
   return {
     family: from.varint(),
     level: decodeLevel(from),
@@ -186,4 +257,19 @@ function decodeTable(from: BinaryReader): TableRecord {
     smallestKey: from.bytes(),
     largestKey: from.bytes(),
   };
+}
+
+function decodeWidth(from: BinaryReader): Width {
+  const rangeCount = from.varint();
+  const largestKind = from.varint();
+  if (largestKind > BoundKind.unbounded) {
+    throw from.damaged(`a table's largest key is of kind ${largestKind}`);
+  }
+  const blobCount = from.varint();
+  if (blobCount * BLOB_USE_BYTES_MIN > from.remaining) {
+    throw from.damaged(`${blobCount} blob segments are announced, ${from.remaining} bytes remain`);
+  }
+  const blobs: BlobUse[] = [];
+  while (blobs.length < blobCount) blobs.push({ number: from.varint(), bytes: from.varint() });
+  return { rangeCount, largestKind, blobs };
 }

@@ -7,15 +7,14 @@
  */
 import { corruption, type VarveError } from "../base/errors.ts";
 import { wordsOf } from "../base/words.ts";
+import { isPossibleEntry } from "../format/log_entry.ts";
 import type { LogPosition } from "../format/manifest_edit.ts";
 import type { StoreId } from "../format/manifest_file.ts";
 import { type Files, type OpenFile, required } from "../native/files.ts";
 import {
   BLOCK_BYTES,
-  EntryType,
   FileFlag,
   FileKind,
-  KEY_BYTES_MAX,
   LogEntry,
   LogFrame,
   LogRun,
@@ -239,10 +238,8 @@ function soundRunBytes({ u32, f64 }: Region, run: number, end: number): number |
     const typeAndKeyBytes = u32[word + (LogEntry.typeAndKeyBytes >> 2)];
     const keyBytes = typeAndKeyBytes >>> 16;
     const type = typeAndKeyBytes & 0xff;
-    if ((type !== EntryType.put && type !== EntryType.delete) || keyBytes > KEY_BYTES_MAX) {
-      return undefined;
-    }
     const valueBytes = u32[word + (LogEntry.valueBytes >> 2)];
+    if (!isPossibleEntry(type, keyBytes, valueBytes)) return undefined;
     word += (LogEntry.BYTES >> 2) + wordsOf(keyBytes) + wordsOf(valueBytes);
     if (word > runEnd) return undefined;
   }

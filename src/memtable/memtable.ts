@@ -7,7 +7,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { compareBytes } from "../base/bytes.ts";
-import { sequenceHigh, sequenceLow } from "../base/sequence.ts";
+import { sequenceHigh, sequenceLow, sequenceOf } from "../base/sequence.ts";
 import { copyWords, wordsOf } from "../base/words.ts";
 import {
   EntryType,
@@ -26,6 +26,8 @@ const SLOTS = MemtableHeader.slots >> 2;
 const ENTRY_COUNT = MemtableHeader.entryCount >> 2;
 const LAST_SEQUENCE = MemtableHeader.lastSequence >> 3;
 const FIRST_SEGMENT = MemtableHeader.firstSegment >> 3;
+const NEWEST_RANGE = MemtableHeader.newestRange >> 2;
+const RANGE_COUNT = MemtableHeader.rangeCount >> 2;
 const ENTRY_WORDS = MemtableEntry.BYTES >> 2;
 const OLDER = MemtableEntry.older >> 2;
 const PREVIOUS = MemtableEntry.previous >> 2;
@@ -119,6 +121,11 @@ export class Memtable {
     return this.region.f64[FIRST_SEGMENT];
   }
 
+  /** How many range tombstones there are. Zero, as it mostly is: no key of this memtable is under one. */
+  get rangeCount(): number {
+    return Atomics.load(this.#u32, RANGE_COUNT);
+  }
+
   /** Whether an entry of this size still belongs in here. */
   fits(keyBytes: number, valueBytes: number): boolean {
     const words = ENTRY_WORDS + wordsOf(keyBytes) + wordsOf(valueBytes);
@@ -139,27 +146,37 @@ export class Memtable {
     segment: number,
   ): void {
     const u32 = this.#u32;
-    const keyWords = wordsOf(key.bytes);
-    const valueWords = wordsOf(valueBytes);
-    const entry = Atomics.add(u32, TAIL, ENTRY_WORDS + keyWords + valueWords);
+    const entry = this.#allocate(key.bytes, valueBytes);
     const slots = this.#slotsWithRoom();
     const slot = this.#slotOf(slots, key);
-    const newest = u32[NEWEST];
-    u32[entry + OLDER] = newest;
-    u32[entry + PREVIOUS] = u32[slot + 1];
-    u32[entry + LOW] = sequenceLow(sequence);
-    u32[entry + HIGH_AND_TYPE] = sequenceHigh(sequence) | (type << TYPE_SHIFT);
-    u32[entry + KEY_BYTES] = key.bytes;
-    u32[entry + VALUE_BYTES] = valueBytes;
-    const keyStart = entry + ENTRY_WORDS;
-    copyWords(key.u32, key.start, u32, keyStart, keyWords);
-    copyWords(key.u32, valueStart, u32, keyStart + keyWords, valueWords);
+    this.#fill(entry, u32[slot + 1], key, type, sequence, valueStart, valueBytes);
     if (u32[slot + 1] === 0) {
       u32[slot] = key.hash;
       u32[MemtableHeader.keyCount >> 2]++;
     }
     this.#count(type, sequence, segment);
     Atomics.store(u32, slot + 1, entry);
+    Atomics.store(u32, NEWEST, entry);
+  }
+
+  /**
+   * Adds a range tombstone: the lower bound in the place of the key, the upper one in that of the value, empty for none. It is in
+   * no index: readers find it by `cover`, or by the chain of tombstones. REQUIRES: as `insert`.
+   */
+  insertRange(
+    lower: KeyProbe,
+    sequence: number,
+    upperStart: number,
+    upperBytes: number,
+    segment: number,
+  ): void {
+    const u32 = this.#u32;
+    const entry = this.#allocate(lower.bytes, upperBytes);
+    const type = EntryType.deleteRange;
+    this.#fill(entry, u32[NEWEST_RANGE], lower, type, sequence, upperStart, upperBytes);
+    this.#count(type, sequence, segment);
+    Atomics.store(u32, NEWEST_RANGE, entry);
+    Atomics.add(u32, RANGE_COUNT, 1);
     Atomics.store(u32, NEWEST, entry);
   }
 
@@ -178,6 +195,11 @@ export class Memtable {
       entry = u32[entry + PREVIOUS];
     }
     return 0;
+  }
+
+  sequenceOf(entry: number): number {
+    const u32 = this.#u32;
+    return sequenceOf(u32[entry + HIGH_AND_TYPE] & HIGH_MASK, u32[entry + LOW]);
   }
 
   typeOf(entry: number): number {
@@ -222,6 +244,32 @@ export class Memtable {
   release(): void {
     const result = native().call.varve_memtable_release(this.region.id);
     if (result < 0) throw nativeError(result, "Cannot release a memtable");
+  }
+
+  #allocate(keyBytes: number, valueBytes: number): number {
+    return Atomics.add(this.#u32, TAIL, ENTRY_WORDS + wordsOf(keyBytes) + wordsOf(valueBytes));
+  }
+
+  #fill(
+    entry: number,
+    previous: number,
+    key: KeyProbe,
+    type: number,
+    sequence: number,
+    valueStart: number,
+    valueBytes: number,
+  ): void {
+    const u32 = this.#u32;
+    const keyWords = wordsOf(key.bytes);
+    u32[entry + OLDER] = u32[NEWEST];
+    u32[entry + PREVIOUS] = previous;
+    u32[entry + LOW] = sequenceLow(sequence);
+    u32[entry + HIGH_AND_TYPE] = sequenceHigh(sequence) | (type << TYPE_SHIFT);
+    u32[entry + KEY_BYTES] = key.bytes;
+    u32[entry + VALUE_BYTES] = valueBytes;
+    const keyStart = entry + ENTRY_WORDS;
+    copyWords(key.u32, key.start, u32, keyStart, keyWords);
+    copyWords(key.u32, valueStart, u32, keyStart + keyWords, wordsOf(valueBytes));
   }
 
   #count(type: number, sequence: number, segment: number): void {

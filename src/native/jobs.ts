@@ -35,7 +35,8 @@ const BACKGROUND_POLL_MILLISECONDS = 10;
 
 export class Jobs {
   readonly shared: Region;
-  readonly #store: number;
+  /** The store's handle. */
+  readonly store: number;
   readonly #stepped: boolean;
   readonly #free: number[] = [];
   readonly #handlers: (JobDone | undefined)[] = new Array(JOB_COUNT).fill(undefined);
@@ -54,7 +55,7 @@ export class Jobs {
 
   /** `stepped`: the disk is simulated, and this thread runs what is submitted. */
   constructor(store: number, stepped: boolean) {
-    this.#store = store;
+    this.store = store;
     this.#stepped = stepped;
     this.shared = region(native().call.varve_store_region(store));
     this.#head = Atomics.load(this.shared.u32, COMPLETION_TAIL);
@@ -98,7 +99,7 @@ export class Jobs {
 
   /** Runs a job on this thread. */
   run(job: number): void {
-    const result = native().call.varve_job_run(this.#store, indexOf(job));
+    const result = native().call.varve_job_run(this.store, indexOf(job));
     if (result < 0) throw nativeError(result, "Cannot run a job");
   }
 
@@ -108,7 +109,7 @@ export class Jobs {
     assert(this.#handlers[index] === undefined, "a job is submitted once");
     this.#handlers[index] = done;
     this.#outstanding++;
-    const result = native().call.varve_job_submit(this.#store, index);
+    const result = native().call.varve_job_submit(this.store, index);
     if (result < 0) {
       this.#handlers[index] = undefined;
       this.#outstanding--;
@@ -119,7 +120,7 @@ export class Jobs {
 
   /** Handles every completion that is there. Returns whether there was one. */
   poll(): boolean {
-    if (this.#stepped && this.#outstanding > 0) native().call.varve_store_step(this.#store);
+    if (this.#stepped && this.#outstanding > 0) native().call.varve_store_step(this.store);
     const { u32 } = this.shared;
     let found = false;
     // A completion may close the store, and with it end this loop.
@@ -153,7 +154,7 @@ export class Jobs {
       this.#pump();
       if (this.poll() || until()) continue;
       assert(this.#outstanding > 0, "a blocking wait needs a job that can end it");
-      const result = native().call.varve_store_wait(this.#store, this.#head, WAIT_MICROSECONDS);
+      const result = native().call.varve_store_wait(this.store, this.#head, WAIT_MICROSECONDS);
       if (result < 0) throw nativeError(result, "Cannot wait for a job");
     }
   }
@@ -216,7 +217,7 @@ export class Jobs {
     if (waitAsync === undefined) {
       setTimeout(this.#tick, POLL_MILLISECONDS);
     } else {
-      waitAsync(this.#store, this.#head, WAIT_MICROSECONDS).then(this.#tick);
+      waitAsync(this.store, this.#head, WAIT_MICROSECONDS).then(this.#tick);
     }
   }
 

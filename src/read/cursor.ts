@@ -3,6 +3,7 @@
  *
  * It pins what it reads (memtables and version) from `open` to `close`; a page is valid until the next fill.
  */
+import { invalidArgument, quote, unsupported, type VarveError } from "../base/errors.ts";
 import { nativeError } from "../native/failure.ts";
 import type { Files } from "../native/files.ts";
 import {
@@ -13,9 +14,9 @@ import {
   CursorJob,
   CursorRequest,
   Lane,
+  MergeOperator,
   Opcode,
   PAGE_DATA_BYTES,
-  PAGE_OFFSETS_OFFSET,
   PAGE_ROW_COUNT_MAX,
   PageHeader,
 } from "../native/layout.gen.ts";
@@ -24,7 +25,8 @@ import { type Region, region } from "../native/region.ts";
 import { takeJob, type Task } from "../native/task.ts";
 import { assert } from "../base/assert.ts";
 import type { Family } from "../tree/family.ts";
-import { SHARED_BYTES_MAX } from "./result_slab.ts";
+import { Page } from "./page.ts";
+import { WOULD_BLOCK } from "./pending.ts";
 import { tableError, tableJobError } from "./table_failure.ts";
 
 const ATTEMPT = "Cannot read a range of";
@@ -40,41 +42,25 @@ export interface CursorRange {
   readonly limit: number;
 }
 
-/** Rows that were copied out of native memory: the caller's to keep. */
-export class Page {
-  /** All keys and values back to back. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Key i starts at `[2 * i]`, its value at `[2 * i + 1]`, and ends where the next offset says. */
-  readonly offsets: Uint32Array<ArrayBuffer>;
+/** What a cursor reads: everything up to a sequence number, by the time of one moment. */
+export interface ReadView {
+  readonly sequence: number;
+  /** Milliseconds since 1970: by it entries expire. */
+  readonly time: number;
+}
 
-  constructor(source: Region, readonly count: number) {
-    const { u8, u32 } = source;
-    const start = u32[PageHeader.dataOffset >> 2];
-    const first = PAGE_OFFSETS_OFFSET >> 2;
-    this.offsets = u32.slice(first, first + 2 * count + 1);
-    this.bytes = u8.slice(start, start + this.offsets[2 * count]);
-  }
-
-  key(index: number): Uint8Array {
-    return this.#piece(2 * index);
-  }
-
-  value(index: number): Uint8Array {
-    return this.#piece(2 * index + 1);
-  }
-
-  /** Rows of `SHARED_BYTES_MAX` and more are copied once more, to have a buffer of their own. */
-  #piece(at: number): Uint8Array {
-    const start = this.offsets[at];
-    const end = this.offsets[at + 1];
-    return end - start < SHARED_BYTES_MAX
-      ? new Uint8Array(this.bytes.buffer, start, end - start)
-      : this.bytes.slice(start, end);
-  }
+/** How a cursor reads. */
+export interface CursorOptions {
+  /** The rows carry no values. */
+  readonly keysOnly: boolean;
+  /** `MergeOperator` */
+  readonly mergeOperator: number;
 }
 
 export class Cursor {
   readonly #handle: number;
+  readonly #family: Family;
+  readonly #mergeOperator: number;
   #remaining: number;
   #pageBytes = FIRST_PAGE_BYTES;
   #end = false;
@@ -85,11 +71,13 @@ export class Cursor {
     context: Region,
     family: Family,
     range: CursorRange,
-    sequence: number,
-    keysOnly: boolean,
+    view: ReadView,
+    options: CursorOptions,
   ) {
+    this.#family = family;
+    this.#mergeOperator = options.mergeOperator;
     this.#remaining = range.limit;
-    writeRequest(context, family, range, sequence, keysOnly);
+    writeRequest(context, files.jobs.store, family, range, view, options);
     this.#handle = native().call.varve_cursor_open(context.id);
     if (this.#handle < 0) throw nativeError(this.#handle, "Cannot open a cursor");
   }
@@ -98,27 +86,38 @@ export class Cursor {
   next(): Page | undefined {
     if (this.#end) return undefined;
     const result = this.#fill(0);
-    if (result < 0) throw tableError(this.files, result, ATTEMPT);
+    if (result < 0) throw this.#error(result);
+    return this.#take(result);
+  }
+
+  /** The same if nothing needs the disk. */
+  nextCached(): Page | undefined | typeof WOULD_BLOCK {
+    if (this.#end) return undefined;
+    const result = this.#fill(DO_NOT_BLOCK);
+    if (result === Code.wouldBlock) return WOULD_BLOCK;
+    if (result < 0) throw this.#error(result);
     return this.#take(result);
   }
 
   /** The same as a task: what is not in memory is read, and ordered, on an I/O thread. */
   *nextTask(): Task<Page | undefined> {
-    if (this.#end) return undefined;
-    let result = this.#fill(DO_NOT_BLOCK);
-    if (result === Code.wouldBlock) {
-      const { jobs } = this.files;
-      const job = yield* takeJob(jobs, Opcode.cursorFill, Lane.read);
-      const { u32, i32 } = jobs.shared;
-      i32[(job + CursorJob.cursor) >> 2] = this.#handle;
-      u32[(job + CursorJob.rowCountMax) >> 2] = this.#rowCountMax();
-      u32[(job + CursorJob.byteCountMax) >> 2] = this.#pageBytes;
-      yield job;
-      result = jobs.result(job);
-      if (result < 0) throw tableJobError(this.files, job, ATTEMPT);
+    const page = this.nextCached();
+    if (page !== WOULD_BLOCK) return page;
+    const { jobs } = this.files;
+    const job = yield* takeJob(jobs, Opcode.cursorFill, Lane.read);
+    const { u32, i32 } = jobs.shared;
+    i32[(job + CursorJob.cursor) >> 2] = this.#handle;
+    u32[(job + CursorJob.rowCountMax) >> 2] = this.#rowCountMax();
+    u32[(job + CursorJob.byteCountMax) >> 2] = this.#pageBytes;
+    yield job;
+    const result = jobs.result(job);
+    if (result < 0) {
+      const merging = mergeError(result, this.#family, this.#mergeOperator);
+      if (merging === undefined) throw tableJobError(this.files, job, ATTEMPT);
       jobs.release(job);
+      throw merging;
     }
-    if (result < 0) throw tableError(this.files, result, ATTEMPT);
+    jobs.release(job);
     return this.#take(result);
   }
 
@@ -139,13 +138,18 @@ export class Cursor {
     );
   }
 
+  #error(result: number): VarveError {
+    return mergeError(result, this.#family, this.#mergeOperator) ??
+      tableError(this.files, result, ATTEMPT);
+  }
+
   #take(pageRegion: number): Page | undefined {
     const source = region(pageRegion);
     const count = source.u32[PageHeader.count >> 2];
     this.#remaining -= count;
     this.#pageBytes = Math.min(this.#pageBytes * PAGE_GROWTH, PAGE_DATA_BYTES);
     if (source.u32[PageHeader.end >> 2] === 1 || this.#remaining <= 0) this.#end = true;
-    return count === 0 ? undefined : new Page(source, count);
+    return count === 0 ? undefined : Page.copyOf(source);
   }
 
   #rowCountMax(): number {
@@ -153,12 +157,32 @@ export class Cursor {
   }
 }
 
+/** What a code says of a merged key; `undefined` if it is about something else. */
+function mergeError(
+  result: number,
+  { name, operator, holdsIntegers }: Family,
+  mergeOperator: number,
+): VarveError | undefined {
+  const attempt = `Cannot read a merged key of column family '${name}'`;
+  if (result === Code.unsupported && mergeOperator === MergeOperator.none) {
+    const whose = operator === undefined ? "a" : `its ${quote(operator.name)}`;
+    return unsupported(`${attempt}: it was opened without ${whose} merge operator`);
+  }
+  if (result === Code.invalid && holdsIntegers) {
+    return invalidArgument(
+      `${attempt}: a value that was put before it had a merge operator is no integer`,
+    );
+  }
+  return undefined;
+}
+
 function writeRequest(
   { u8, u32, i32, f64 }: Region,
+  store: number,
   family: Family,
   { lower, upper, reverse }: CursorRange,
-  sequence: number,
-  keysOnly: boolean,
+  { sequence, time }: ReadView,
+  { keysOnly, mergeOperator }: CursorOptions,
 ): void {
   const base = CURSOR_REQUEST_OFFSET;
   const memtables = [family.active, ...family.frozen.toReversed()];
@@ -171,6 +195,9 @@ function writeRequest(
   u32[(base + CursorRequest.hasUpper) >> 2] = upper === undefined ? 0 : 1;
   u32[(base + CursorRequest.reverse) >> 2] = reverse ? 1 : 0;
   u32[(base + CursorRequest.keysOnly) >> 2] = keysOnly ? 1 : 0;
+  u32[(base + CursorRequest.mergeOperator) >> 2] = mergeOperator;
+  i32[(base + CursorRequest.store) >> 2] = store;
+  f64[(base + CursorRequest.now) >> 3] = time;
   memtables.forEach((memtable, index) => {
     i32[((base + CursorRequest.memtables) >> 2) + index] = memtable.region.id;
   });

@@ -4,8 +4,11 @@
  * A read holds nothing between calls. An asynchronous one answers from memtables and block cache at once; a block that is not
  * in memory is read on an I/O thread.
  */
+import { encodeUtf8, keySuccessor } from "../base/bytes.ts";
+import { EXPIRY_BYTES, expiryAt } from "../format/log_entry.ts";
 import type { Memtable } from "../memtable/memtable.ts";
 import { KeyProbe } from "../memtable/key_probe.ts";
+import { nativeError } from "../native/failure.ts";
 import type { Files } from "../native/files.ts";
 import {
   Code,
@@ -22,10 +25,21 @@ import { native } from "../native/library.ts";
 import { type Region, region, releaseRegion, reserveRegion } from "../native/region.ts";
 import { takeJob, type Task } from "../native/task.ts";
 import type { Family } from "../tree/family.ts";
+import { Cursor } from "./cursor.ts";
+import type { Merging } from "./merging.ts";
+import type { Page } from "./page.ts";
+import { type Pending, WOULD_BLOCK, WOULD_WALK } from "./pending.ts";
 import { ResultSlab } from "./result_slab.ts";
 import { tableError, tableJobError } from "./table_failure.ts";
 
 const ATTEMPT = "Cannot read";
+const PUT = EntryType.put;
+const DELETE = EntryType.delete;
+const PUT_EXPIRING = EntryType.putExpiring;
+const EXPIRY_WORDS = EXPIRY_BYTES >> 2;
+/** What native code gives for a type when it found nothing. */
+const NONE = 0;
+const NOTHING = new Uint8Array(0);
 const DO_NOT_BLOCK = 1;
 const NO_REGION = -1;
 
@@ -35,8 +49,19 @@ export interface ValueDecoder<V> {
   decode(bytes: Uint8Array): V;
 }
 
-/** The answer of a read that needs the disk. */
-export const WOULD_BLOCK: unique symbol = Symbol("a block is not in memory");
+/** Whose keys are read, and what becomes of their values. */
+export interface ReadTarget<V> {
+  readonly family: Family;
+  readonly decoder: ValueDecoder<V>;
+  readonly merging: Merging;
+  /** Only whether there is a value matters: the decoder gets no bytes of it. */
+  readonly keysOnly: boolean;
+}
+
+/** The store's clock: milliseconds since 1970. */
+export interface TimeSource {
+  now(): number;
+}
 
 export interface ReadCounters {
   gets: number;
@@ -49,40 +74,56 @@ export class PointReader {
   readonly #probe: KeyProbe;
   readonly #slab = new ResultSlab();
 
-  constructor(readonly files: Files, readonly context: Region) {
+  constructor(
+    readonly files: Files,
+    readonly context: Region,
+    readonly clock: TimeSource,
+  ) {
     this.#probe = new KeyProbe(context, CONTEXT_KEY_OFFSET);
   }
 
-  /** The value of a key at a sequence number, read on this thread. */
+  /** The value of a key at a sequence number, read on this thread. Without `time` entries expire by the present. */
   get<V>(
-    family: Family,
+    target: ReadTarget<V>,
     key: Uint8Array | string,
     sequence: number,
-    decoder: ValueDecoder<V>,
+    time: number | undefined,
   ): V | undefined {
-    return this.#find(family, key, sequence, decoder, 0) as V | undefined;
+    return this.#find(target, key, sequence, time, 0) as V | undefined;
   }
 
-  /** The same if nothing needs the disk, else `WOULD_BLOCK`. */
+  /** The same if nothing needs the disk, else what is needed. */
   getCached<V>(
-    family: Family,
+    target: ReadTarget<V>,
     key: Uint8Array | string,
     sequence: number,
-    decoder: ValueDecoder<V>,
-  ): V | undefined | typeof WOULD_BLOCK {
-    return this.#find(family, key, sequence, decoder, DO_NOT_BLOCK);
+    time: number | undefined,
+  ): V | undefined | Pending {
+    return this.#find(target, key, sequence, time, DO_NOT_BLOCK);
   }
 
   /**
-   * Reads the tables on an I/O thread. `WOULD_BLOCK`: the version was replaced before the thread came to it; ask again.
-   * The key stays as it is until the task has ended.
+   * Goes on where `getCached` ended, on an I/O thread. An answer that is `Pending` again: the version was replaced before the thread
+   * came to it, or there is more to do than to find the newest version; ask again. The key stays as it is until the task has ended.
    */
-  *getFromDisk<V>(
-    family: Family,
+  getFromDisk<V>(
+    pending: Pending,
+    target: ReadTarget<V>,
     key: Uint8Array | string,
     sequence: number,
-    decoder: ValueDecoder<V>,
-  ): Task<V | undefined | typeof WOULD_BLOCK> {
+    time: number | undefined,
+  ): Task<V | undefined | Pending> {
+    return pending === WOULD_WALK
+      ? this.#walkOnThread(target, typeof key === "string" ? encodeUtf8(key) : key, sequence, time)
+      : this.#findOnThread(target, key, sequence, time);
+  }
+
+  *#findOnThread<V>(
+    target: ReadTarget<V>,
+    key: Uint8Array | string,
+    sequence: number,
+    time: number | undefined,
+  ): Task<V | undefined | Pending> {
     const { jobs } = this.files;
     // The record first: there are fewer of them than reads may wait, and a region for each of those would be too many.
     const job = yield* takeJob(jobs, Opcode.tableGet, Lane.read);
@@ -97,7 +138,7 @@ export class PointReader {
     try {
       probe.set(key);
       const { u32, i32, f64 } = jobs.shared;
-      i32[(job + GetJob.version) >> 2] = family.version.handle;
+      i32[(job + GetJob.version) >> 2] = target.family.version.handle;
       i32[(job + GetJob.region) >> 2] = keyRegion.id;
       u32[(job + GetJob.keyBytes) >> 2] = probe.bytes;
       f64[(job + GetJob.sequence) >> 3] = sequence;
@@ -109,46 +150,70 @@ export class PointReader {
       const valueBytes = u32[(job + GetJob.valueBytes) >> 2];
       jobs.release(job);
       if (result === Code.closed) return WOULD_BLOCK;
-      return this.#decodeFound(type, valueRegion, region(keyRegion.id), 0, valueBytes, decoder);
+      return this.#decodeFound(
+        target,
+        type,
+        valueRegion,
+        region(keyRegion.id),
+        0,
+        valueBytes,
+        time,
+      );
     } finally {
       releaseRegion(keyRegion.id);
     }
   }
 
   #find<V>(
-    family: Family,
+    target: ReadTarget<V>,
     key: Uint8Array | string,
     sequence: number,
-    decoder: ValueDecoder<V>,
+    time: number | undefined,
     flags: number,
-  ): V | undefined | typeof WOULD_BLOCK {
+  ): V | undefined | Pending {
+    const { family } = target;
     const probe = this.#probe;
     probe.set(key);
     this.counters.gets++;
     let memtable = family.active;
-    let entry = memtable.find(probe, sequence);
-    for (let index = family.frozen.length - 1; entry === 0 && index >= 0; index--) {
-      memtable = family.frozen[index];
-      entry = memtable.find(probe, sequence);
-    }
-    if (entry !== 0) {
-      this.counters.memtableHits++;
-      return this.#decodeEntry(memtable, entry, decoder);
+    for (let index = family.frozen.length;; memtable = family.frozen[index]) {
+      const entry = memtable.find(probe, sequence);
+      if (memtable.rangeCount !== 0 && this.#isCovered(memtable, entry, sequence)) {
+        this.counters.memtableHits++;
+        return undefined;
+      }
+      if (entry !== 0) {
+        this.counters.memtableHits++;
+        return this.#decodeEntry(target, memtable, entry, sequence, time, flags);
+      }
+      if (index-- === 0) break;
     }
     if (family.version.tables.length === 0) return undefined;
-    return this.#findInTables(family, sequence, decoder, flags);
+    return this.#findInTables(target, sequence, time, flags);
+  }
+
+  /** Whether a range tombstone of this memtable hides the key's entry there, and all below. Zero: there is no entry. */
+  #isCovered(memtable: Memtable, entry: number, sequence: number): boolean {
+    const cover = native().call.varve_memtable_cover(
+      memtable.region.id,
+      this.context.id,
+      this.#probe.bytes,
+      sequence,
+    );
+    if (cover < 0) throw nativeError(cover, ATTEMPT, { path: this.files.directory });
+    return cover > (entry === 0 ? 0 : memtable.sequenceOf(entry));
   }
 
   #findInTables<V>(
-    family: Family,
+    target: ReadTarget<V>,
     sequence: number,
-    decoder: ValueDecoder<V>,
+    time: number | undefined,
     flags: number,
-  ): V | undefined | typeof WOULD_BLOCK {
+  ): V | undefined | Pending {
     const { context } = this;
     this.counters.tableReads++;
     const result = native().call.varve_get(
-      family.version.handle,
+      target.family.version.handle,
       context.id,
       this.#probe.bytes,
       sequence,
@@ -159,40 +224,133 @@ export class PointReader {
     const type = context.u32[GetResult.entryType >> 2];
     const valueRegion = context.i32[GetResult.valueRegion >> 2];
     const valueBytes = context.u32[GetResult.valueBytes >> 2];
-    return this.#decodeFound(type, valueRegion, context, CONTEXT_VALUE_OFFSET, valueBytes, decoder);
+    const found = this.#decodeFound(
+      target,
+      type,
+      valueRegion,
+      context,
+      CONTEXT_VALUE_OFFSET,
+      valueBytes,
+      time,
+    );
+    return found === WOULD_WALK ? this.#walk(target, sequence, time, flags) : found;
   }
 
-  #decodeEntry<V>(memtable: Memtable, entry: number, decoder: ValueDecoder<V>): V | undefined {
-    if (memtable.typeOf(entry) === EntryType.delete) return undefined;
+  /** Reads the key in the probe by a cursor, which knows what its versions and range tombstones come to. */
+  #walk<V>(
+    target: ReadTarget<V>,
+    sequence: number,
+    time: number | undefined,
+    flags: number,
+  ): V | undefined | Pending {
+    const end = CONTEXT_KEY_OFFSET + this.#probe.bytes;
+    const key = this.context.u8.slice(CONTEXT_KEY_OFFSET, end);
+    const cursor = this.#cursorOn(target, key, sequence, time);
+    let page: Page | undefined | typeof WOULD_BLOCK;
+    try {
+      page = flags === DO_NOT_BLOCK ? cursor.nextCached() : cursor.next();
+    } finally {
+      cursor.close();
+    }
+    return page === WOULD_BLOCK ? WOULD_WALK : decodeRow(target, page);
+  }
+
+  *#walkOnThread<V>(
+    target: ReadTarget<V>,
+    key: Uint8Array,
+    sequence: number,
+    time: number | undefined,
+  ): Task<V | undefined> {
+    const cursor = this.#cursorOn(target, key, sequence, time);
+    let page: Page | undefined;
+    try {
+      page = yield* cursor.nextTask();
+    } finally {
+      cursor.close();
+    }
+    return decodeRow(target, page);
+  }
+
+  #cursorOn<V>(
+    { family, merging, keysOnly }: ReadTarget<V>,
+    key: Uint8Array,
+    sequence: number,
+    time = this.clock.now(),
+  ): Cursor {
+    const range = { lower: key, upper: keySuccessor(key), reverse: false, limit: 1 };
+    const options = { keysOnly, mergeOperator: merging.kind };
+    return new Cursor(this.files, this.context, family, range, { sequence, time }, options);
+  }
+
+  #isExpired(expiry: number, time = this.clock.now()): boolean {
+    return !(time < expiry);
+  }
+
+  #decodeEntry<V>(
+    target: ReadTarget<V>,
+    memtable: Memtable,
+    entry: number,
+    sequence: number,
+    time: number | undefined,
+    flags: number,
+  ): V | undefined | Pending {
+    const type = memtable.typeOf(entry);
+    if (type === DELETE) return undefined;
     const { u8, u32 } = memtable.region;
-    const start = memtable.valueStartOf(entry);
-    const bytes = memtable.valueBytesOf(entry);
+    let start = memtable.valueStartOf(entry);
+    let bytes = memtable.valueBytesOf(entry);
+    if (type !== PUT) {
+      if (type !== PUT_EXPIRING) return this.#walk(target, sequence, time, flags);
+      if (this.#isExpired(expiryAt(u32, start), time)) return undefined;
+      start += EXPIRY_WORDS;
+      bytes -= EXPIRY_BYTES;
+    }
+    const { decoder } = target;
     const value = decoder.keepsBytes
       ? this.#slab.copyWords(u8, u32, start, bytes)
       : u8.subarray(start << 2, (start << 2) + bytes);
     return decoder.decode(value);
   }
 
-  /** What native code found: in a region of its own, which is given back, or in `inline` memory. */
+  /**
+   * What native code found: in a region of its own, which is given back, or in `inline` memory. `WOULD_WALK`: it takes more than
+   * this one version to tell.
+   */
   #decodeFound<V>(
+    { decoder }: ReadTarget<V>,
     type: number,
     valueRegion: number,
     inline: Region,
     inlineOffset: number,
     bytes: number,
-    decoder: ValueDecoder<V>,
-  ): V | undefined {
+    time: number | undefined,
+  ): V | undefined | typeof WOULD_WALK {
     const own = valueRegion !== NO_REGION;
     try {
-      if (type !== EntryType.put) return undefined;
-      const { u8 } = own ? region(valueRegion) : inline;
-      const offset = own ? 0 : inlineOffset;
+      if (type === NONE || type === DELETE) return undefined;
+      const { u8, u32 } = own ? region(valueRegion) : inline;
+      let offset = own ? 0 : inlineOffset;
+      if (type !== PUT) {
+        if (type !== PUT_EXPIRING) return WOULD_WALK;
+        if (this.#isExpired(expiryAt(u32, offset >> 2), time)) return undefined;
+        offset += EXPIRY_BYTES;
+      }
+      const valueBytes = type === PUT ? bytes : bytes - EXPIRY_BYTES;
       const value = decoder.keepsBytes
-        ? this.#slab.copy(u8, offset, bytes)
-        : u8.subarray(offset, offset + bytes);
+        ? this.#slab.copy(u8, offset, valueBytes)
+        : u8.subarray(offset, offset + valueBytes);
       return decoder.decode(value);
     } finally {
       if (own) releaseRegion(valueRegion);
     }
   }
+}
+
+/** The value of the one row that a page may have. Runs the user's code. */
+function decodeRow<V>(
+  { decoder, merging, keysOnly }: ReadTarget<V>,
+  page: Page | undefined,
+): V | undefined {
+  if (page === undefined) return undefined;
+  return decoder.decode(keysOnly ? NOTHING : page.folded(0, merging));
 }

@@ -22,6 +22,7 @@ import { native } from "../native/library.ts";
 import type { Task } from "../native/task.ts";
 import { Manifest } from "../tree/manifest.ts";
 import { ManifestState } from "../tree/manifest_state.ts";
+import type { Clock } from "./clock.ts";
 import type { Events } from "./events.ts";
 import type { Retention } from "./retention.ts";
 
@@ -44,6 +45,7 @@ interface Source {
   readonly health: Health;
   readonly events: Events;
   readonly retention: Retention;
+  readonly clock: Clock;
   readonly isClosed: boolean;
   /** When it ends, whatever was committed before it is in the log or in tables. */
   flushVolatile(attempt: string): Task<void>;
@@ -172,6 +174,7 @@ function takeMoment(store: Source): Moment {
         return offset === undefined ? [] : [{ segment, offset }];
       }),
       lastSequence: store.visibility.lastGiven,
+      time: store.clock.recorded,
       cleanClose: end,
     },
     store.files.directory,

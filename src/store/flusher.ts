@@ -17,6 +17,7 @@ import type { Family } from "../tree/family.ts";
 import type { Manifest } from "../tree/manifest.ts";
 import { flushTable } from "../tree/tables.ts";
 import { releaseTable, type Table } from "../tree/version.ts";
+import type { Clock } from "./clock.ts";
 import type { Families } from "./families.ts";
 import type { Events } from "./events.ts";
 import type { Retention } from "./retention.ts";
@@ -43,6 +44,7 @@ export class Flusher {
     readonly events: Events,
     readonly retention: Retention,
     readonly context: Region,
+    readonly clock: Clock,
   ) {}
 
   /** Starts flushing if there is something to flush. */
@@ -122,9 +124,9 @@ export class Flusher {
       this.files,
       memtable,
       number,
-      family.id,
-      family.tuning,
+      family,
       this.snapshots.sequences(),
+      this.clock.now(),
     );
     if (!(yield* this.#install(family, memtable, table))) return;
     this.counters.count++;

@@ -21,6 +21,8 @@ export interface Recovered {
   readonly families: Families;
   readonly log: Replayed;
   readonly lastSequence: number;
+  /** Whether an entry of the log expires. */
+  readonly sawExpiry: boolean;
 }
 
 export function* recover(
@@ -55,7 +57,7 @@ export function* recover(
     lastSequence = Math.max(lastSequence, firstSequence + entryCount - 1);
     applier.apply(region, offset, segment, familyOf);
   });
-  return { families, log, lastSequence };
+  return { families, log, lastSequence, sawExpiry: applier.sawExpiry };
 }
 
 /**
@@ -85,14 +87,16 @@ function* openFamilies(
   context: Region,
 ): Task<Families> {
   const families = new Families();
-  for (const { id, name, tables } of manifest.state.families.values()) {
+  for (const { id, name, operator, tables } of manifest.state.families.values()) {
     const opened: Table[] = [];
     for (const record of tables) {
       const path = files.path({ kind: FileKind.table, number: record.number });
       opened.push(yield* required(path, openTable(files, record)));
     }
     const tuning = settings.columnFamilies.get(name) ?? settings.familyDefaults;
-    families.add(new Family(id, name, tuning, opened, context));
+    const family = new Family(id, name, tuning, opened, context);
+    family.operator = operator;
+    families.add(family);
   }
   return families;
 }

@@ -120,7 +120,7 @@ function find(
   }
   const entry: Entry = {
     disk,
-    foundation: new Foundation(directory.handle, path, stepped),
+    foundation: new Foundation(directory.handle, path, disk, stepped),
     opened: new Signal(),
     gone: new Signal(),
     store: undefined,

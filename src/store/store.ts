@@ -2,16 +2,16 @@
  * One open store: what all its handles in this process share. It ties the mechanisms together and decides nothing itself:
  * families and versions in `tree`, group commit in `commit`, segments in `log`, background flushes in `flusher.ts`.
  */
-import { VarveError } from "../base/errors.ts";
+import { invalidArgument, quote, VarveError } from "../base/errors.ts";
 import { Pipeline } from "../commit/pipeline.ts";
-import type { LogPosition } from "../format/manifest_edit.ts";
+import type { LogPosition, OperatorRecord } from "../format/manifest_edit.ts";
 import { Visibility } from "../commit/visibility.ts";
 import { Health } from "../log/health.ts";
 import { Log } from "../log/log.ts";
 import { closeSegments, replayLog } from "../log/replay.ts";
 import { Files } from "../native/files.ts";
 import { Jobs } from "../native/jobs.ts";
-import { CONTEXT_BYTES, FileKind } from "../native/layout.gen.ts";
+import { CONTEXT_BYTES, FileKind, MergeOperator } from "../native/layout.gen.ts";
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
 import { closeDirectory } from "../native/store_handle.ts";
 import type { Task } from "../native/task.ts";
@@ -22,6 +22,7 @@ import { Manifest } from "../tree/manifest.ts";
 import { verifyTable } from "../tree/tables.ts";
 import { Backpressure } from "./backpressure.ts";
 import { type CheckpointTarget, makeCheckpoint } from "./checkpoint.ts";
+import { Clock } from "./clock.ts";
 import { Events } from "./events.ts";
 import type { Families } from "./families.ts";
 import { Flusher } from "./flusher.ts";
@@ -40,7 +41,12 @@ export class Foundation {
   /** This Worker's way into native reads. */
   readonly context: Region;
 
-  constructor(readonly handle: number, readonly path: string, stepped: boolean) {
+  constructor(
+    readonly handle: number,
+    readonly path: string,
+    readonly disk: number,
+    stepped: boolean,
+  ) {
     this.jobs = new Jobs(handle, stepped);
     this.files = new Files(this.jobs, path);
     this.health = new Health(this.jobs.shared, (error) => this.events.emit("error", error));
@@ -61,6 +67,9 @@ export interface StoreHandle {
   end(): void;
 }
 
+/** A merge operator as it goes on record. */
+export type OperatorName = Omit<OperatorRecord, "family">;
+
 export class Store {
   readonly handles = new Set<StoreHandle>();
   readonly path: string;
@@ -71,6 +80,7 @@ export class Store {
   readonly context: Region;
   readonly families: Families;
   readonly snapshots = new Snapshots();
+  readonly clock: Clock;
   readonly visibility: Visibility;
   readonly log: Log;
   readonly pipeline: Pipeline;
@@ -99,6 +109,9 @@ export class Store {
     this.context = context;
     this.families = recovered.families;
     this.retention = new Retention(files, events);
+    this.clock = new Clock(foundation.disk, manifest.state.time);
+    if (recovered.sawExpiry) this.clock.use();
+    manifest.stampEdits(() => this.clock.recorded);
     this.visibility = new Visibility(jobs.shared);
     this.visibility.restore(recovered.lastSequence);
     this.log = new Log(
@@ -135,6 +148,7 @@ export class Store {
       events,
       this.retention,
       context,
+      this.clock,
     );
     this.backpressure.flusher = this.flusher;
     this.backpressure.pipeline = this.pipeline;
@@ -168,9 +182,16 @@ export class Store {
     }
   }
 
-  /** The family of this name, made durably if it is missing. */
-  openFamily(name: string, tuning: FamilyTuning): Task<Family> {
-    return this.#familyChanges.run(() => this.#openFamily(name, tuning));
+  /**
+   * The family of this name, made durably if it is missing. A merge operator that is given goes on record with it, once.
+   * Throws `ERR_INVALID_ARGUMENT` if the family has another one.
+   */
+  openFamily(
+    name: string,
+    tuning: FamilyTuning,
+    operator: OperatorName | undefined,
+  ): Task<Family> {
+    return this.#familyChanges.run(() => this.#openFamily(name, tuning, operator));
   }
 
   /** Drops a family durably. Later calls on it fail; its tables are removed. */
@@ -178,9 +199,16 @@ export class Store {
     return this.#familyChanges.run(() => this.#dropFamily(name));
   }
 
-  *#openFamily(name: string, tuning: FamilyTuning): Task<Family> {
+  *#openFamily(
+    name: string,
+    tuning: FamilyTuning,
+    operator: OperatorName | undefined,
+  ): Task<Family> {
     const found = this.families.named(name);
-    if (found !== undefined) return found;
+    if (found !== undefined) {
+      if (operator !== undefined) yield* this.#agreeOn(operator, found);
+      return found;
+    }
     if (this.readOnly) {
       throw new VarveError(
         "ERR_NOT_FOUND",
@@ -189,10 +217,32 @@ export class Store {
       );
     }
     const id = this.manifest.state.nextFamilyId;
-    yield* this.manifest.append(() => ({ createdFamilies: [{ id, name }], nextFamilyId: id + 1 }));
+    const record = operator && { family: id, ...operator };
+    yield* this.manifest.append(() => ({
+      createdFamilies: [{ id, name }],
+      operators: record && [record],
+      nextFamilyId: id + 1,
+    }));
     const made = new Family(id, name, tuning, [], this.context);
+    made.operator = record;
     this.families.add(made);
     return made;
+  }
+
+  /** Puts a family's merge operator on record, or finds it there. */
+  *#agreeOn({ kind, name }: OperatorName, family: Family): Task<void> {
+    const known = family.operator;
+    if (known === undefined) {
+      if (this.readOnly) return; // nothing has been merged
+      const record = { family: family.id, kind, name };
+      yield* this.manifest.append(() => ({ operators: [record] }));
+      family.operator = record;
+    } else if (known.kind !== kind || known.name !== name) {
+      throw invalidArgument(
+        `Cannot open column family '${family.name}' with the merge operator ` +
+          `${describeOperator({ kind, name })}: it has ${describeOperator(known)}`,
+      );
+    }
   }
 
   *#dropFamily(name: string): Task<void> {
@@ -315,12 +365,14 @@ export class Store {
   }
 
   *#recordCleanClose(): Task<void> {
-    const wasClean = this.manifest.state.cleanClose !== undefined;
-    if (wasClean && !this.manifest.isChanged) return;
-    yield* this.manifest.append(() => ({
+    const { state, isChanged } = this.manifest;
+    const edit = this.manifest.append(() => ({
       lastSequence: this.visibility.lastGiven,
       cleanClose: this.#logEnd(),
     }));
+    if (state.cleanClose === undefined || isChanged) yield* edit;
+    // Nothing was written: only time has gone by, and a disk that is full need not keep that.
+    else if (this.clock.recorded !== state.time) yield* this.events.reporting(edit);
   }
 
   /** Where the log ends, if its last segment is still needed. */
@@ -344,4 +396,8 @@ export class Store {
     this.foundation.release();
     this.#released = true;
   }
+}
+
+function describeOperator({ kind, name }: OperatorName): string {
+  return kind === MergeOperator.custom ? `{ name: ${quote(name)} }` : quote(name);
 }

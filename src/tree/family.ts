@@ -5,7 +5,9 @@
  * neither; whoever wants to rotate looks whether it is still needed; bytes and entries are what the memtables' own headers
  * say, so they cannot disagree.
  */
+import type { OperatorRecord } from "../format/manifest_edit.ts";
 import { Memtable } from "../memtable/memtable.ts";
+import { MergeOperator } from "../native/layout.gen.ts";
 import type { Region } from "../native/region.ts";
 import { Signal } from "../native/signal.ts";
 import { releaseTable, type Table, Version } from "./version.ts";
@@ -35,6 +37,9 @@ export class Family {
   readonly frozen: Memtable[] = [];
   version: Version;
   dropped = false;
+  /** Whether values are integers of eight bytes, for the merge operator works on no others. */
+  holdsIntegers = false;
+  #operator: OperatorRecord | undefined;
   #flushed = new Signal();
 
   constructor(
@@ -46,6 +51,23 @@ export class Family {
   ) {
     this.active = Memtable.create(id, tuning.writeBufferSize, 0, 0);
     this.version = Version.create(tables, context);
+  }
+
+  /** What merges are folded with, from when it is on record. */
+  get operator(): OperatorRecord | undefined {
+    return this.#operator;
+  }
+
+  set operator(operator: OperatorRecord | undefined) {
+    this.#operator = operator;
+    const kind = this.mergeOperator;
+    this.holdsIntegers = kind === MergeOperator.add || kind === MergeOperator.max ||
+      kind === MergeOperator.min;
+  }
+
+  /** The operator's `MergeOperator`. */
+  get mergeOperator(): number {
+    return this.#operator?.kind ?? MergeOperator.none;
   }
 
   /** Bytes of all memtables, indexes included. */

@@ -45,6 +45,7 @@ interface Position {
 export class Manifest {
   readonly #lock = new TaskLock();
   #amendment: ManifestEdit = {};
+  #time = (): number | undefined => undefined;
   #changed = false;
   /** What was read, until it has been written again: a sync that failed before may have lost some of it. */
   #unsettled: Uint8Array | undefined;
@@ -145,6 +146,11 @@ export class Manifest {
     this.#amendment = edit;
   }
 
+  /** Every edit from now on says the time, where there is one to be said. */
+  stampEdits(time: () => number | undefined): void {
+    this.#time = time;
+  }
+
   /** The number of the file that is being appended to. */
   get number(): number {
     return this.position.file.number;
@@ -186,6 +192,7 @@ export class Manifest {
       removedLogs: [...this.#amendment.removedLogs ?? [], ...edit.removedLogs ?? []],
       logEnds: [...this.#amendment.logEnds ?? [], ...edit.logEnds ?? []],
       nextFileNumber: this.state.nextFileNumber,
+      time: this.#time(),
     };
     const record = encodeManifestRecord(encodeEdit(full), position.chain);
     const end = position.end + record.length;

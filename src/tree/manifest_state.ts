@@ -7,12 +7,15 @@ import type {
   FamilyRecord,
   LogPosition,
   ManifestEdit,
+  OperatorRecord,
   TableRecord,
 } from "../format/manifest_edit.ts";
 
 export interface FamilyState extends FamilyRecord {
   /** Every logged entry up to this sequence number is in the tables. */
   flushedSequence: number;
+  /** What its merges are folded with, once it was given. */
+  operator: OperatorRecord | undefined;
   /** Level 0 from newest to oldest, then the levels below. */
   tables: TableRecord[];
 }
@@ -28,6 +31,8 @@ export class ManifestState {
   nextFileNumber = 1;
   nextFamilyId = 0;
   lastSequence = 0;
+  /** The greatest time seen, in milliseconds since 1970, once `ttl` has been used. */
+  time: number | undefined;
   cleanClose: LogPosition | undefined;
 
   /** Applies an edit; `path` and `offset` say where it was read. */
@@ -42,7 +47,14 @@ export class ManifestState {
     for (const { id, name } of edit.createdFamilies ?? []) {
       const isKnown = [...this.families.values()].some((known) => known.name === name);
       if (isKnown || this.families.has(id)) throw impossible(`creates column family ${id} again`);
-      this.families.set(id, { id, name, flushedSequence: 0, tables: [] });
+      this.families.set(id, { id, name, flushedSequence: 0, operator: undefined, tables: [] });
+    }
+    for (const operator of edit.operators ?? []) {
+      const state = family(operator.family);
+      if (state.operator !== undefined) {
+        throw impossible(`gives column family ${state.id} another merge operator`);
+      }
+      state.operator = operator;
     }
     for (const id of edit.droppedFamilies ?? []) {
       family(id);
@@ -66,6 +78,7 @@ export class ManifestState {
     this.nextFileNumber = Math.max(this.nextFileNumber, edit.nextFileNumber ?? 0);
     this.nextFamilyId = Math.max(this.nextFamilyId, edit.nextFamilyId ?? 0);
     this.lastSequence = Math.max(this.lastSequence, edit.lastSequence ?? 0);
+    if (edit.time !== undefined) this.time = Math.max(this.time ?? 0, edit.time);
     this.cleanClose = edit.cleanClose;
     const end = this.cleanClose?.segment ?? 0;
     if (end !== 0 && !this.logs.includes(end)) {
@@ -78,6 +91,7 @@ export class ManifestState {
     const families = [...this.families.values()];
     return {
       createdFamilies: families.map(({ id, name }) => ({ id, name })),
+      operators: families.flatMap(({ operator }) => operator ?? []),
       // Tables are applied one by one to the front: the newest must come last.
       addedTables: families.flatMap(({ tables }) => tables.toReversed()),
       flushed: families.filter(({ flushedSequence }) => flushedSequence > 0)
@@ -88,6 +102,7 @@ export class ManifestState {
       nextFileNumber: this.nextFileNumber,
       nextFamilyId: this.nextFamilyId,
       lastSequence: this.lastSequence,
+      time: this.time,
       cleanClose: this.cleanClose,
     };
   }

@@ -2,9 +2,9 @@
 import { nativeError } from "../native/failure.ts";
 import { fileName, type Files } from "../native/files.ts";
 import {
+  BlobReference,
   Compression,
   FileKind,
-  KEY_BYTES_MAX,
   Lane,
   Opcode,
   TableDescription,
@@ -14,30 +14,31 @@ import type { Memtable } from "../memtable/memtable.ts";
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
 import { takeJob, type Task } from "../native/task.ts";
 import type { TableRecord } from "../format/manifest_edit.ts";
-import type { FamilyTuning } from "./family.ts";
+import type { Family } from "./family.ts";
 import type { Table } from "./version.ts";
 
-const DESCRIPTION_BYTES_MAX = TableDescription.BYTES + 2 * (KEY_BYTES_MAX + 1);
+/** Room for a description with its keys and as many blob references as a table's properties may hold. */
+export const DESCRIPTION_BYTES_MAX = 1 << 20;
 /** Bounds that keep tuning values inside the library's words. */
 const BLOCK_BYTES_MAX = 1 << 30;
 
 /**
  * Writes a frozen memtable to a new table file, synced and named durably. Versions that neither the newest reader nor a
- * snapshot can see are left out.
+ * snapshot can see are left out; `now` is the time by which entries expire, in milliseconds since 1970.
  */
 export function* flushTable(
   files: Files,
   memtable: Memtable,
   number: number,
-  family: number,
-  tuning: FamilyTuning,
+  { id, tuning, mergeOperator }: Family,
   snapshots: readonly number[],
+  now: number,
 ): Task<Table> {
   const list = reserveRegion(Math.max(8, snapshots.length * 8));
   try {
     list.f64.set(snapshots);
-    return yield* describedJob(files, Opcode.tableFlush, Lane.background, number, family, (job) => {
-      const { u32, i32 } = files.jobs.shared;
+    return yield* describedJob(files, Opcode.tableFlush, Lane.background, number, id, (job) => {
+      const { u32, i32, f64 } = files.jobs.shared;
       i32[(job + TableJob.source) >> 2] = memtable.region.id;
       u32[(job + TableJob.blockBytes) >> 2] = Math.min(tuning.blockSize, BLOCK_BYTES_MAX);
       u32[(job + TableJob.filterBitsPerKey) >> 2] = tuning.filterBitsPerKey;
@@ -46,6 +47,8 @@ export function* flushTable(
       u32[(job + TableJob.compressionLevel) >> 2] = compressionLevel;
       u32[(job + TableJob.snapshotCount) >> 2] = snapshots.length;
       i32[(job + TableJob.snapshotRegion) >> 2] = list.id;
+      f64[(job + TableJob.now) >> 3] = now;
+      u32[(job + TableJob.mergeOperator) >> 2] = mergeOperator;
     });
   } finally {
     releaseRegion(list.id);
@@ -103,27 +106,48 @@ function* describedJob(
     fill(job);
     yield job;
     const handle = finish(files, job, opcode === Opcode.tableFlush ? "write" : "open", number);
-    return { record: describe(description, number, family), handle };
+    return { ...describeTable(description, 0, family, 0).table, handle };
   } finally {
     releaseRegion(description.id);
   }
 }
 
-function describe({ u8, u32, f64 }: Region, number: number, family: number): TableRecord {
-  const smallestEnd = TableDescription.BYTES + u32[TableDescription.smallestKeyBytes >> 2];
-  const largestEnd = smallestEnd + u32[TableDescription.largestKeyBytes >> 2];
-  return {
+/** The table that a `TableDescription` at a byte offset describes, and where the next one begins. */
+export function describeTable(
+  { u8, u32, i32, f64 }: Region,
+  offset: number,
+  family: number,
+  level: number,
+): { table: Table; end: number } {
+  const word = (field: number) => u32[(offset + field) >> 2];
+  const float = (field: number) => f64[(offset + field) >> 3];
+  const keys = offset + TableDescription.BYTES;
+  const smallestEnd = keys + word(TableDescription.smallestKeyBytes);
+  const largestEnd = smallestEnd + word(TableDescription.largestKeyBytes);
+  const references = Math.ceil(largestEnd / 8) * 8;
+  const record: TableRecord = {
     family,
-    level: 0,
-    number,
-    fileBytes: f64[TableDescription.fileBytes >> 3],
-    entryCount: f64[TableDescription.entryCount >> 3],
-    deleteCount: f64[TableDescription.deleteCount >> 3],
-    smallestSequence: f64[TableDescription.smallestSequence >> 3],
-    largestSequence: f64[TableDescription.largestSequence >> 3],
-    smallestKey: u8.slice(TableDescription.BYTES, smallestEnd),
+    level,
+    number: float(TableDescription.number),
+    fileBytes: float(TableDescription.fileBytes),
+    entryCount: float(TableDescription.entryCount),
+    deleteCount: float(TableDescription.deleteCount),
+    rangeCount: float(TableDescription.rangeCount),
+    smallestSequence: float(TableDescription.smallestSequence),
+    largestSequence: float(TableDescription.largestSequence),
+    smallestKey: u8.slice(keys, smallestEnd),
     largestKey: u8.slice(smallestEnd, largestEnd),
+    largestKind: word(TableDescription.largestKind),
+    blobs: Array.from({ length: word(TableDescription.blobCount) }, (_, index) => {
+      const at = (references + index * BlobReference.BYTES) >> 3;
+      return {
+        number: f64[at + (BlobReference.number >> 3)],
+        bytes: f64[at + (BlobReference.bytes >> 3)],
+      };
+    }),
   };
+  const handle = i32[(offset + TableDescription.handle) >> 2];
+  return { table: { record, handle }, end: offset + word(TableDescription.bytes) };
 }
 
 function finish(files: Files, job: number, verb: string, number: number): number {

@@ -20,6 +20,7 @@ test("what is written is read again", () => {
     fc.record({ kind: fc.constant("varint" as const), value: number }),
     fc.record({ kind: fc.constant("bytes" as const), value: fc.uint8Array({ maxLength: 700 }) }),
     fc.record({ kind: fc.constant("text" as const), value: fc.string({ unit: "grapheme" }) }),
+    fc.record({ kind: fc.constant("float" as const), value: fc.double() }),
   );
   fc.assert(fc.property(fc.array(part), (parts) => {
     const writer = new BinaryWriter();
@@ -37,7 +38,7 @@ test("a number takes a byte for each seven bits", () => {
 });
 
 test("any bytes are read, or are ERR_CORRUPTION with path and offset", () => {
-  const method = fc.constantFrom("varint", "bytes", "text");
+  const method = fc.constantFrom("varint", "bytes", "text", "float");
   fc.assert(fc.property(fc.uint8Array({ maxLength: 40 }), fc.array(method), (bytes, methods) => {
     const from = reader(bytes);
     try {

@@ -141,7 +141,8 @@ test("edits that no version wrote, with their checksums right: an error in bound
   const table = {
     ...{ family: 0, level: 0, number: 77, fileBytes: 4096, entryCount: 1, deleteCount: 0 },
     ...{ smallestSequence: 1, largestSequence: 1 },
-    ...{ smallestKey: new Uint8Array(1), largestKey: new Uint8Array(1) },
+    ...{ smallestKey: new Uint8Array(1), largestKey: new Uint8Array(1), largestKind: 0 },
+    ...{ rangeCount: 0, blobs: [] },
   };
   const hostile: ManifestEdit[] = [
     { addedTables: [table] },
@@ -149,6 +150,11 @@ test("edits that no version wrote, with their checksums right: an error in bound
     { addedTables: [{ ...table, level: big }] },
     { addedTables: [{ ...table, fileBytes: big, number: big }] },
     { addedTables: [{ ...table, smallestKey: new Uint8Array(100_000) }] },
+    { addedTables: [{ ...table, rangeCount: big, largestKind: 2 }] },
+    { addedTables: [{ ...table, blobs: [{ number: big, bytes: big }] }] },
+    { operators: [{ family: 9, kind: 1, name: "add" }] },
+    { operators: [{ family: 0, kind: 5, name: "" }] },
+    { time: Number.MAX_VALUE },
     { addedLogs: [big] },
     { addedLogs: Array.from({ length: 100_000 }, (_, index) => 1000 + index) },
     { addedLogs: [1, 1, 2] },
@@ -186,7 +192,7 @@ test("hostile tables at absurd levels are refused", () => {
       removedTables: [{ family: 0, number }],
       addedTables: [{
         ...{ family: 0, level, number, fileBytes: record.length, entryCount: 1, deleteCount: 0 },
-        ...{ smallestSequence: 1, largestSequence: 1 },
+        ...{ smallestSequence: 1, largestSequence: 1, largestKind: 0, rangeCount: 0, blobs: [] },
         ...{
           smallestKey: new TextEncoder().encode("key"),
           largestKey: new TextEncoder().encode("key"),

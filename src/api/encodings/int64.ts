@@ -5,7 +5,7 @@
  * Numbers are split by arithmetic on doubles, exact up to 2^53: a `DataView` or a bigint each would
  * cost an allocation.
  */
-import { sliceOfSlab } from "../../base/bytes.ts";
+import { byteLengthUtf8, sliceOfSlab } from "../../base/bytes.ts";
 import { corruption, invalidArgument, quote } from "../../base/errors.ts";
 import type { Encoding } from "./encoding.ts";
 
@@ -44,6 +44,20 @@ export const int64Encoding: Encoding<number | bigint, bigint> = {
     return Number.isSafeInteger(value) ? BigInt(value) : (BigInt(high) << 32n) | BigInt(low);
   },
 };
+
+/**
+ * Checks a value of a family whose merge operator works on such integers, whatever encoding it came from.
+ *
+ * @throws {VarveError} `ERR_INVALID_ARGUMENT`
+ */
+export function requireInt64(prepared: string | Uint8Array, familyName: string): void {
+  const bytes = typeof prepared === "string" ? byteLengthUtf8(prepared) : prepared.length;
+  if (bytes === INT64_BYTES) return;
+  throw invalidArgument(
+    `Cannot write a value of ${bytes} bytes: column family '${familyName}' merges integers, ` +
+      `and takes ${INT64_BYTES}`,
+  );
+}
 
 /** The halves modulo 2^32 each, as the shifts take them. */
 function fromHalves(high: number, low: number): Uint8Array {

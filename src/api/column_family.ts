@@ -4,6 +4,7 @@ import { runTask, type Task } from "../native/task.ts";
 import type { Page } from "../read/cursor.ts";
 import { WOULD_BLOCK } from "../read/point_reader.ts";
 import type { Family } from "../tree/family.ts";
+import { rangeSpan } from "../tree/key_span.ts";
 import type { Encoding } from "./encodings/encoding.ts";
 import type { Handle } from "./handle.ts";
 import { Iteration, type RowDecoder, View } from "./iteration.ts";
@@ -245,6 +246,20 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
   /** As `entries`, undecoded and up to 64 KiB at a time: for whoever wants to see many entries fast. */
   pages(range?: Range<K>): Iteration<Page> {
     return this.#iterate(range, false, { wholePages: true, decode: (page) => page });
+  }
+
+  /**
+   * A full compaction of the family: its memtables to tables, and the tables that touch the range into one sorted run, without what
+   * nobody can see any more.
+   */
+  compact(range?: KeyRange<K>): Promise<void> {
+    return promised(() => {
+      this.#handle.requireFamily(this.#family, "compact");
+      const { lower, upper, empty } = resolveRange(range, this.#keyEncoding);
+      if (empty) return Promise.resolve();
+      const { store } = this.#handle;
+      return runTask(store.jobs, store.compact([this.#family], rangeSpan(lower, upper)));
+    });
   }
 
   /** Where batches send their operations on this family. */

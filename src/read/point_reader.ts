@@ -128,7 +128,7 @@ export class PointReader {
       this.counters.memtableHits++;
       return this.#decodeEntry(memtable, entry, decoder);
     }
-    if (family.version.tables.length === 0) return undefined;
+    if (family.version.isEmpty) return undefined;
     return this.#findInTables(family, sequence, decoder, flags);
   }
 

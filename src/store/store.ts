@@ -18,12 +18,15 @@ import type { Task } from "../native/task.ts";
 import { TaskLock } from "../native/task_lock.ts";
 import { claimCache, unclaimCache } from "../read/cache_budget.ts";
 import { Family, type FamilyTuning } from "../tree/family.ts";
+import type { KeySpan } from "../tree/key_span.ts";
 import { Manifest } from "../tree/manifest.ts";
 import { verifyTable } from "../tree/tables.ts";
 import { Backpressure } from "./backpressure.ts";
+import { Compactor } from "./compactor.ts";
 import { Events } from "./events.ts";
 import type { Families } from "./families.ts";
 import { Flusher } from "./flusher.ts";
+import { ObsoleteFiles } from "./obsolete_files.ts";
 import type { Recovered } from "./recovery.ts";
 import type { StoreSettings } from "./settings.ts";
 import { Snapshots } from "./snapshots.ts";
@@ -74,6 +77,8 @@ export class Store {
   readonly pipeline: Pipeline;
   readonly backpressure: Backpressure;
   readonly flusher: Flusher;
+  readonly obsolete: ObsoleteFiles;
+  readonly compactor: Compactor;
   readonly #syncTimer: SyncTimer;
   /** Families are made and dropped one at a time, in call order. */
   readonly #familyChanges = new TaskLock();
@@ -129,6 +134,23 @@ export class Store {
       events,
       context,
     );
+    this.obsolete = new ObsoleteFiles(files, events);
+    this.compactor = new Compactor(
+      files,
+      manifest,
+      this.families,
+      this.snapshots,
+      this.obsolete,
+      events,
+      context,
+      {
+        store: foundation.handle,
+        compactionRate: settings.compactionRate,
+        ioThreads: settings.ioThreads,
+      },
+      () => 0,
+    );
+    this.flusher.compactor = this.compactor;
     this.backpressure.flusher = this.flusher;
     this.backpressure.pipeline = this.pipeline;
     claimCache(foundation.handle, settings.blockCacheSize);
@@ -206,14 +228,13 @@ export class Store {
     this.families.remove(family);
     const running = this.flusher.running;
     if (running !== undefined) yield running;
+    yield* this.compactor.quit(family);
     const tables = family.version.tables;
     family.release();
     family.wake();
-    for (const { record } of tables) {
-      yield* this.events.reporting(
-        this.files.unlink({ kind: FileKind.table, number: record.number }),
-      );
-    }
+    yield* this.obsolete.remove(
+      tables.map(({ record }) => ({ kind: FileKind.table, number: record.number })),
+    );
   }
 
   /** Memtables to tables: everything that was written before the call. */
@@ -228,17 +249,32 @@ export class Store {
     yield* this.flusher.flushAll(all);
   }
 
+  /** Everything of the span in one sorted run on the last level, without what nobody can see any more. */
+  *compact(families: Iterable<Family>, span: KeySpan): Task<void> {
+    const all = [...families];
+    yield* this.flush(all);
+    for (const family of all) yield* this.compactor.compactRange(family, span);
+  }
+
   /** Reads every live file and checks every checksum: tables, the log up to where it ends now, and the manifest. */
   *verify(): Task<void> {
-    for (const family of [...this.families.all()]) {
-      for (const table of family.version.tables) {
-        // A family that is dropped meanwhile takes its tables with it.
-        if (!family.dropped) yield* verifyTable(this.files, table);
-      }
-    }
+    for (const family of [...this.families.all()]) yield* this.#verifyFamily(family);
     yield* this.flusher.keepingLogs(this.#verifyLog());
     const manifest = yield* Manifest.open(this.files, this.health, false);
     yield* manifest.close();
+  }
+
+  /** Tables that compaction makes meanwhile come too; those that it removes, or a drop, need no further look. */
+  *#verifyFamily(family: Family): Task<void> {
+    const seen = new Set<number>();
+    for (;;) {
+      const table = family.dropped
+        ? undefined
+        : family.version.tables.find(({ record }) => !seen.has(record.number));
+      if (table === undefined) return;
+      seen.add(table.record.number);
+      yield* verifyTable(this.files, table);
+    }
   }
 
   /** Replays the log into nothing. What was written so far must be there, as it must be after a clean close. */
@@ -272,6 +308,7 @@ export class Store {
       if (this.health.failure === undefined) yield* this.#settleDebts();
     } finally {
       yield* this.flusher.stop();
+      yield* this.compactor.stop();
       while (this.backpressure.makingSegment !== undefined) yield this.backpressure.makingSegment;
     }
     if (this.health.failure === undefined) yield* this.#recordCleanClose();

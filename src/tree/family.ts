@@ -8,6 +8,7 @@
 import { Memtable } from "../memtable/memtable.ts";
 import type { Region } from "../native/region.ts";
 import { Signal } from "../native/signal.ts";
+import { compactionDebt } from "./compaction_picker.ts";
 import { releaseTable, type Table, Version } from "./version.ts";
 
 export interface FamilyTuning {
@@ -15,6 +16,10 @@ export interface FamilyTuning {
   maxWriteBuffers: number;
   blockSize: number;
   filterBitsPerKey: number;
+  /** From level 0; the last stands for all levels below. */
+  compression: readonly { readonly type: "none" | "zstd"; readonly level: number }[];
+  targetFileSize: number;
+  levelBaseSize: number;
 }
 
 /** Frozen memtables that keep to the ordinary size. */
@@ -25,6 +30,8 @@ export class Family {
   /** Oldest first. */
   readonly frozen: Memtable[] = [];
   version: Version;
+  /** Bytes that compaction has yet to move: see `compactionDebt`. */
+  debt: number;
   dropped = false;
   #flushed = new Signal();
 
@@ -37,6 +44,7 @@ export class Family {
   ) {
     this.active = Memtable.create(id, tuning.writeBufferSize, 0, 0);
     this.version = Version.create(tables, context);
+    this.debt = compactionDebt(this.version.levels, tuning);
   }
 
   /** Bytes of all memtables, indexes included. */
@@ -83,13 +91,23 @@ export class Family {
 
   /** Puts a flushed memtable's table in its place. The version changes first, so no key is ever in neither. */
   install(memtable: Memtable, table: Table | undefined, context: Region): void {
-    if (table !== undefined) this.#replaceVersion([table, ...this.version.tables], context);
+    if (table !== undefined) this.replaceTables([], [table], context);
     this.frozen.splice(this.frozen.indexOf(memtable), 1);
     memtable.release();
     this.wake();
   }
 
-  /** Set at the next install, drop or failed flush. */
+  /** A new version in the place of the present one, in one step. Who reads the old one keeps it. */
+  replaceTables(removed: readonly Table[], added: readonly Table[], context: Region): void {
+    const old = this.version;
+    const gone = new Set(removed);
+    const kept = old.tables.filter((table) => !gone.has(table));
+    this.version = Version.create([...kept, ...added], context);
+    this.debt = compactionDebt(this.version.levels, this.tuning);
+    old.release();
+  }
+
+  /** Set at the next install, compaction, drop or failed flush. */
   get changed(): Signal {
     return this.#flushed;
   }
@@ -116,11 +134,5 @@ export class Family {
     let frozenBytes = 0;
     for (const memtable of this.frozen) frozenBytes += memtable.bytes;
     return Math.max(this.tuning.writeBufferSize, Math.ceil(frozenBytes / ORDINARY_FROZEN_MAX));
-  }
-
-  #replaceVersion(tables: readonly Table[], context: Region): void {
-    const old = this.version;
-    this.version = Version.create(tables, context);
-    old.release();
   }
 }

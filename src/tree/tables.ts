@@ -2,8 +2,9 @@
 import { nativeError } from "../native/failure.ts";
 import { fileName, type Files } from "../native/files.ts";
 import {
+  BlobReference,
+  Code,
   FileKind,
-  KEY_BYTES_MAX,
   Lane,
   Opcode,
   TableDescription,
@@ -16,7 +17,8 @@ import type { TableRecord } from "../format/manifest_edit.ts";
 import type { FamilyTuning } from "./family.ts";
 import type { Table } from "./version.ts";
 
-const DESCRIPTION_BYTES_MAX = TableDescription.BYTES + 2 * (KEY_BYTES_MAX + 1);
+/** Room for a description with its keys and as many blob references as a table's properties may hold. */
+export const DESCRIPTION_BYTES_MAX = 1 << 20;
 /** Bounds that keep tuning values inside the library's words. */
 const BLOCK_BYTES_MAX = 1 << 30;
 
@@ -48,6 +50,18 @@ export function* flushTable(
   }
 }
 
+/** A family's tuning for tables of one level, inside the library's words. */
+export function tuningWords(tuning: FamilyTuning, level: number) {
+  const { compression } = tuning;
+  const { type, level: compressionLevel } = compression[Math.min(level, compression.length - 1)];
+  return {
+    blockBytes: Math.min(tuning.blockSize, BLOCK_BYTES_MAX),
+    filterBitsPerKey: tuning.filterBitsPerKey,
+    compression: type === "zstd" ? 1 : 0,
+    compressionLevel,
+  };
+}
+
 /** Opens a table that the manifest names. Another table's file, or a damaged one, is `ERR_CORRUPTION`. */
 export function* openTable(files: Files, record: TableRecord): Task<Table> {
   const { handle } = yield* describedJob(
@@ -63,13 +77,14 @@ export function* openTable(files: Files, record: TableRecord): Task<Table> {
   return { record, handle };
 }
 
-/** Reads every block of a table and checks it. Throws `ERR_CORRUPTION` with file and offset. */
+/** Reads every block of a table and checks it; one that was let go is passed over. Throws `ERR_CORRUPTION` with file and offset. */
 export function* verifyTable(files: Files, table: Table): Task<void> {
   const { jobs } = files;
   const job = yield* takeJob(jobs, Opcode.tableVerify, Lane.read);
   jobs.shared.i32[(job + TableJob.source) >> 2] = table.handle;
   yield job;
-  finish(files, job, "verify", table.record.number);
+  if (jobs.result(job) === Code.closed) jobs.release(job);
+  else finish(files, job, "verify", table.record.number);
 }
 
 function* describedJob(
@@ -90,27 +105,48 @@ function* describedJob(
     fill(job);
     yield job;
     const handle = finish(files, job, opcode === Opcode.tableFlush ? "write" : "open", number);
-    return { record: describe(description, number, family), handle };
+    return { ...describeTable(description, 0, family, 0).table, handle };
   } finally {
     releaseRegion(description.id);
   }
 }
 
-function describe({ u8, u32, f64 }: Region, number: number, family: number): TableRecord {
-  const smallestEnd = TableDescription.BYTES + u32[TableDescription.smallestKeyBytes >> 2];
-  const largestEnd = smallestEnd + u32[TableDescription.largestKeyBytes >> 2];
-  return {
+/** The table that a `TableDescription` at a byte offset describes, and where the next one begins. */
+export function describeTable(
+  { u8, u32, i32, f64 }: Region,
+  offset: number,
+  family: number,
+  level: number,
+): { table: Table; end: number } {
+  const word = (field: number) => u32[(offset + field) >> 2];
+  const float = (field: number) => f64[(offset + field) >> 3];
+  const keys = offset + TableDescription.BYTES;
+  const smallestEnd = keys + word(TableDescription.smallestKeyBytes);
+  const largestEnd = smallestEnd + word(TableDescription.largestKeyBytes);
+  const references = Math.ceil(largestEnd / 8) * 8;
+  const record: TableRecord = {
     family,
-    level: 0,
-    number,
-    fileBytes: f64[TableDescription.fileBytes >> 3],
-    entryCount: f64[TableDescription.entryCount >> 3],
-    deleteCount: f64[TableDescription.deleteCount >> 3],
-    smallestSequence: f64[TableDescription.smallestSequence >> 3],
-    largestSequence: f64[TableDescription.largestSequence >> 3],
-    smallestKey: u8.slice(TableDescription.BYTES, smallestEnd),
+    level,
+    number: float(TableDescription.number),
+    fileBytes: float(TableDescription.fileBytes),
+    entryCount: float(TableDescription.entryCount),
+    deleteCount: float(TableDescription.deleteCount),
+    rangeCount: float(TableDescription.rangeCount),
+    smallestSequence: float(TableDescription.smallestSequence),
+    largestSequence: float(TableDescription.largestSequence),
+    smallestKey: u8.slice(keys, smallestEnd),
     largestKey: u8.slice(smallestEnd, largestEnd),
+    largestKind: word(TableDescription.largestKind),
+    blobs: Array.from({ length: word(TableDescription.blobCount) }, (_, index) => {
+      const at = (references + index * BlobReference.BYTES) >> 3;
+      return {
+        number: f64[at + (BlobReference.number >> 3)],
+        bytes: f64[at + (BlobReference.bytes >> 3)],
+      };
+    }),
   };
+  const handle = i32[(offset + TableDescription.handle) >> 2];
+  return { table: { record, handle }, end: offset + word(TableDescription.bytes) };
 }
 
 function finish(files: Files, job: number, verb: string, number: number): number {

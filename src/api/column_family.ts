@@ -9,6 +9,7 @@ import type { Page } from "../read/page.ts";
 import { type Pending, WOULD_BLOCK, WOULD_WALK } from "../read/pending.ts";
 import type { ReadTarget } from "../read/point_reader.ts";
 import type { Family } from "../tree/family.ts";
+import { rangeSpan } from "../tree/key_span.ts";
 import type { Encoding } from "./encodings/encoding.ts";
 import { requireInt64 } from "./encodings/int64.ts";
 import type { Handle } from "./handle.ts";
@@ -320,6 +321,20 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
     return this.#iterate(range, false, {
       wholePages: true,
       decode: (page) => page.allFolded(this.#merging),
+    });
+  }
+
+  /**
+   * A full compaction of the family: its memtables to tables, and the tables that touch the range into one sorted run, without what
+   * nobody can see any more.
+   */
+  compact(range?: KeyRange<K>): Promise<void> {
+    return promised(() => {
+      this.#handle.requireFamily(this.#family, "compact");
+      const { lower, upper, empty } = resolveRange(range, this.#keyEncoding);
+      if (empty) return Promise.resolve();
+      const { store } = this.#handle;
+      return runTask(store.jobs, store.compact([this.#family], rangeSpan(lower, upper)));
     });
   }
 

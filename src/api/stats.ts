@@ -45,11 +45,30 @@ export interface Stats {
     readonly filesOpened: number;
   };
   readonly stall: {
+    /** Times that writers waited, and how long. */
     readonly count: number;
     readonly milliseconds: number;
+    /** Groups that were slowed down so that none has to wait, and by how much. */
+    readonly delays: number;
+    readonly delayMilliseconds: number;
+    /** What writers wait for, or waited for last. */
     readonly reason: string;
   };
   readonly flush: { readonly count: number; readonly bytes: number; readonly failures: number };
+  readonly compaction: {
+    readonly count: number;
+    /** Tables that went down a level by an edit of the manifest alone. */
+    readonly moves: number;
+    readonly bytesRead: number;
+    readonly bytesWritten: number;
+    readonly entriesIn: number;
+    readonly entriesOut: number;
+    readonly milliseconds: number;
+    readonly failures: number;
+    readonly running: number;
+    /** Bytes that compaction has yet to move: an estimate. */
+    readonly debt: number;
+  };
   readonly log: {
     readonly segments: number;
     readonly segment: number;
@@ -70,7 +89,7 @@ export interface FamilyStats {
 }
 
 export function statsOf({ store, reader }: Handle): Stats {
-  const { pipeline, flusher, backpressure, log, health } = store;
+  const { pipeline, flusher, compactor, backpressure, log, health } = store;
   const groups = pipeline.counters.groups;
   return {
     path: store.path,
@@ -104,6 +123,11 @@ export function statsOf({ store, reader }: Handle): Stats {
     },
     stall: { ...backpressure.stalls },
     flush: { ...flusher.counters },
+    compaction: {
+      ...compactor.counters,
+      running: compactor.runningCount,
+      debt: [...store.families.all()].reduce((sum, { debt }) => sum + debt, 0),
+    },
     log: {
       segments: log.segments.length,
       ...log.position,
@@ -119,12 +143,10 @@ export function statsOf({ store, reader }: Handle): Stats {
 function familyStats(store: Store, name: string): FamilyStats {
   const family = store.families.named(name)!;
   const memtables = [family.active, ...family.frozen];
-  const levels: { files: number; bytes: number }[] = [];
-  for (const { record } of family.version.tables) {
-    while (levels.length <= record.level) levels.push({ files: 0, bytes: 0 });
-    levels[record.level].files++;
-    levels[record.level].bytes += record.fileBytes;
-  }
+  const levels = family.version.levels.map((tables) => ({
+    files: tables.length,
+    bytes: tables.reduce((sum, { record }) => sum + record.fileBytes, 0),
+  }));
   return {
     memtableBytes: family.memtableBytes,
     memtableEntries: memtables.reduce((sum, { entryCount }) => sum + entryCount, 0),

@@ -7,6 +7,7 @@ import { DEFAULT_FAMILY } from "../store/families.ts";
 import { attach, attachSync, detach, detachSync } from "../store/registry.ts";
 import type { Store } from "../store/store.ts";
 import type { Family } from "../tree/family.ts";
+import { rangeSpan } from "../tree/key_span.ts";
 import { addOperations, type BatchOperation } from "./batch_operations.ts";
 import { ColumnFamily } from "./column_family.ts";
 import {
@@ -35,7 +36,7 @@ import {
   validateOpenOptions,
   type WriteOptions,
 } from "./options.ts";
-import type { Range } from "./range.ts";
+import type { KeyRange } from "./range.ts";
 import { promised } from "./signals.ts";
 import { Snapshot } from "./snapshot.ts";
 import { type Stats, statsOf } from "./stats.ts";
@@ -278,9 +279,19 @@ export class Varve<
     runTaskSync(this.#handle.store.jobs, this.#handle.store.flush());
   }
 
-  /** Not there yet: rejects with `ERR_UNSUPPORTED`. */
-  compact(_range?: Range<K>): Promise<void> {
-    return Promise.reject(unsupported("Cannot compact: this version has no compaction"));
+  /**
+   * A full compaction: memtables to tables, and those into one sorted run, without what nobody can see any more. With a range, of the
+   * default family's tables that touch it; without one, of all families.
+   */
+  override compact(range?: KeyRange<K>): Promise<void> {
+    if (range !== undefined) return super.compact(range);
+    return promised(() => {
+      this.#handle.requireOpen("compact");
+      const { store } = this.#handle;
+      return this.#run(
+        store.compact(store.families.all(), rangeSpan(new Uint8Array(0), undefined)),
+      );
+    });
   }
 
   /**

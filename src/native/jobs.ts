@@ -39,6 +39,7 @@ export class Jobs {
   readonly store: number;
   readonly #stepped: boolean;
   readonly #free: number[] = [];
+  #delays: { readonly signal: Signal; readonly deadline: number }[] = [];
   readonly #handlers: (JobDone | undefined)[] = new Array(JOB_COUNT).fill(undefined);
   /** Those who found no free record, in the order in which they came. */
   readonly #waiting: Signal[] = [];
@@ -152,11 +153,39 @@ export class Jobs {
   drive(until: () => boolean): void {
     while (!until()) {
       this.#pump();
-      if (this.poll() || until()) continue;
-      assert(this.#outstanding > 0, "a blocking wait needs a job that can end it");
-      const result = native().call.varve_store_wait(this.store, this.#head, WAIT_MICROSECONDS);
+      if (this.poll() || this.#expire() || until()) continue;
+      const next = this.#delays.reduce(
+        (first, { deadline }) => Math.min(first, deadline),
+        Infinity,
+      );
+      assert(
+        this.#outstanding > 0 || next < Infinity,
+        "a blocking wait needs a job or a delay that can end it",
+      );
+      const wait = Math.min(WAIT_MICROSECONDS, Math.ceil((next - performance.now()) * 1000));
+      if (wait <= 0) continue;
+      const result = native().call.varve_store_wait(this.store, this.#head, wait);
       if (result < 0) throw nativeError(result, "Cannot wait for a job");
     }
+  }
+
+  /** Set after so many milliseconds, by the event loop or by a thread that blocks in `drive`. */
+  delay(milliseconds: number): Signal {
+    const signal = new Signal();
+    this.#delays.push({ signal, deadline: performance.now() + milliseconds });
+    setTimeout(() => this.#expire(), milliseconds + 1);
+    return signal;
+  }
+
+  /** Sets the delays that are over. Returns whether there was one. */
+  #expire(): boolean {
+    if (this.#delays.length === 0) return false;
+    const now = performance.now();
+    const over = this.#delays.filter(({ deadline }) => deadline <= now);
+    if (over.length === 0) return false;
+    this.#delays = this.#delays.filter(({ deadline }) => deadline > now);
+    for (const { signal } of over) signal.set();
+    return true;
   }
 
   /** Marks that somebody awaits: completions are looked for at once, and the process stays alive. */
@@ -180,6 +209,11 @@ export class Jobs {
     assert(this.#outstanding === 0, "a store is released when its jobs are done");
     this.#ended = true;
     clearTimeout(this.#backgroundTimer);
+  }
+
+  /** Whether the caller steps jobs (simulated disks), so that time is nobody's business. */
+  get isStepped(): boolean {
+    return this.#stepped;
   }
 
   get outstanding(): number {

@@ -188,7 +188,7 @@ export class PointReader {
       }
       if (index-- === 0) break;
     }
-    if (family.version.tables.length === 0) return undefined;
+    if (family.version.isEmpty) return undefined;
     return this.#findInTables(target, sequence, time, flags);
   }
 

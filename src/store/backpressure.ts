@@ -21,20 +21,51 @@ const LOOK_EVERY_BYTES = 16 * 1024;
 /** More live segments than this are not kept for the sake of one idle family: its memtable is flushed. */
 const LIVE_SEGMENTS_MAX = 12;
 
+/** Tables of level 0 from which writers are slowed down, and at which they wait. */
+const LEVEL0_SLOW = 12;
+const LEVEL0_STOP = 32;
+/** What compaction may owe before writers are slowed down, and before they wait, as a multiple of the base level's size. */
+const DEBT_SLOW_FACTOR = 64;
+const DEBT_STOP_FACTOR = 256;
+/** Bytes a second where slowing down begins; it goes down to a hundredth of this, in proportion to how near the stop is. */
+const SLOW_BYTES_PER_SECOND = 64 << 20;
+/** Shorter delays are saved up. */
+const DELAY_MILLISECONDS_MIN = 1;
+
 export interface StallCounters {
+  /** Times that writers waited for something to happen. */
   count: number;
   milliseconds: number;
+  /** Groups that were held back a little, so that nobody has to wait long. */
+  delays: number;
+  delayMilliseconds: number;
   /** What writers wait for now, or waited for last. */
   reason: string;
 }
 
+/** How near a family is to the point where its writers wait: 0 far, 1 there. */
+interface Pressure {
+  readonly family: Family;
+  readonly share: number;
+}
+
 export class Backpressure implements CommitHost {
-  readonly stalls: StallCounters = { count: 0, milliseconds: 0, reason: "" };
+  readonly stalls: StallCounters = {
+    count: 0,
+    milliseconds: 0,
+    delays: 0,
+    delayMilliseconds: 0,
+    reason: "",
+  };
   #segment: Signal | undefined;
   #segmentFailure: unknown;
   #syncing: Signal | undefined;
   /** Committed bytes at which the next look is due. */
   #lookAgainAt = 0;
+  /** Committed bytes that were paced so far, and the moment at which they are paid for. */
+  #pacedBytes = 0;
+  #paidAt = 0;
+  #slowed = false;
   /** Set after construction: flusher and pipeline need this host first. */
   flusher!: Flusher;
   pipeline!: Pipeline;
@@ -64,7 +95,7 @@ export class Backpressure implements CommitHost {
     if (bytes > this.totalBytesMax) full = this.#relieve(bytes) ?? full;
     if (full === undefined) {
       this.#lookAgainAt = this.pipeline.counters.bytes + LOOK_EVERY_BYTES;
-      return undefined;
+      return this.#treeObstacle();
     }
     // Tried again by this very call; what the last try met is the answer to whoever needs the room.
     const failure = this.flusher.takeFailure();
@@ -72,6 +103,49 @@ export class Backpressure implements CommitHost {
     const { changed } = full; // before the kick, which may fail at once
     this.flusher.kick();
     return this.#stalled(changed, `flush of column family '${full.name}'`);
+  }
+
+  /** Compaction is behind: writers go slower the nearer it is to the stop, and then wait. */
+  #treeObstacle(): Signal | undefined {
+    const worst = this.#worstPressure();
+    const { bytes } = this.pipeline.counters;
+    const paced = bytes - this.#pacedBytes;
+    this.#pacedBytes = bytes;
+    if (worst.share <= 0) {
+      this.#slowed = false;
+      return undefined;
+    }
+    this.flusher.compactor.kick();
+    const { family, share } = worst;
+    const reason = `compaction of column family '${family.name}'`;
+    if (share >= 1 && this.flusher.compactor.runningCount > 0) {
+      return this.#stalled(family.changed, reason);
+    }
+    if (this.log.jobs.isStepped) return undefined;
+    if (!this.#slowed) this.events.emit("stall", { reason });
+    this.#slowed = true;
+    this.stalls.reason = reason;
+    const rate = SLOW_BYTES_PER_SECOND * Math.max(0.01, 1 - share);
+    const now = performance.now();
+    this.#paidAt = Math.max(this.#paidAt, now) + paced / rate * 1000;
+    const milliseconds = this.#paidAt - now;
+    if (milliseconds < DELAY_MILLISECONDS_MIN) return undefined;
+    this.stalls.delays++;
+    this.stalls.delayMilliseconds += milliseconds;
+    return this.log.jobs.delay(milliseconds);
+  }
+
+  #worstPressure(): Pressure {
+    let worst: Pressure | undefined;
+    for (const family of this.families.all()) {
+      const debt = family.debt / family.tuning.levelBaseSize;
+      const share = Math.max(
+        (family.version.levels[0].length - LEVEL0_SLOW) / (LEVEL0_STOP - LEVEL0_SLOW),
+        (debt - DEBT_SLOW_FACTOR) / (DEBT_STOP_FACTOR - DEBT_SLOW_FACTOR),
+      );
+      if (worst === undefined || share > worst.share) worst = { family, share };
+    }
+    return worst!;
   }
 
   segmentObstacle(payloadBytes: number, durable: boolean): Signal {

@@ -12,6 +12,19 @@ export interface FlushEvent {
   readonly milliseconds: number;
 }
 
+export interface CompactionEvent {
+  readonly columnFamily: string;
+  /** Why it was worth it: `"level 0"`, `"level size"`, `"tombstones"`, `"garbage"` or `"manual"`. */
+  readonly reason: string;
+  /** Where the outputs went. */
+  readonly level: number;
+  readonly tablesIn: number;
+  readonly tablesOut: number;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  readonly milliseconds: number;
+}
+
 export interface StallEvent {
   /** What writers wait for. */
   readonly reason: string;
@@ -19,7 +32,7 @@ export interface StallEvent {
 
 export interface EventTypes {
   flush: FlushEvent;
-  compaction: never;
+  compaction: CompactionEvent;
   stall: StallEvent;
   error: VarveError;
 }

@@ -18,6 +18,7 @@ import type { Manifest } from "../tree/manifest.ts";
 import { flushTable } from "../tree/tables.ts";
 import { releaseTable, type Table } from "../tree/version.ts";
 import type { Clock } from "./clock.ts";
+import type { Compactor } from "./compactor.ts";
 import type { Families } from "./families.ts";
 import type { Events } from "./events.ts";
 import type { Retention } from "./retention.ts";
@@ -34,6 +35,8 @@ export class Flusher {
   #running: Signal | undefined;
   #failure: unknown;
   #stopped = false;
+  /** Set after construction: a flush may make a compaction worth it. */
+  compactor!: Compactor;
 
   constructor(
     readonly files: Files,
@@ -163,6 +166,7 @@ export class Flusher {
       return false;
     }
     family.install(memtable, table, this.context);
+    this.compactor.kick();
     yield* this.#removeLogs();
     return true;
   }

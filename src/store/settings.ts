@@ -16,6 +16,8 @@ export interface StoreSettings {
   readonly maxOpenFiles: number;
   readonly directIo: "auto" | boolean;
   readonly ioThreads: number;
+  /** Bytes a second that compaction writes; `Infinity`: no limit. */
+  readonly compactionRate: number;
   readonly familyDefaults: FamilyTuning;
   readonly columnFamilies: ReadonlyMap<string, FamilyTuning>;
 }

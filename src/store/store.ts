@@ -18,11 +18,13 @@ import type { Task } from "../native/task.ts";
 import { TaskLock } from "../native/task_lock.ts";
 import { claimCache, unclaimCache } from "../read/cache_budget.ts";
 import { Family, type FamilyTuning } from "../tree/family.ts";
+import type { KeySpan } from "../tree/key_span.ts";
 import { Manifest } from "../tree/manifest.ts";
 import { verifyTable } from "../tree/tables.ts";
 import { Backpressure } from "./backpressure.ts";
 import { type CheckpointTarget, makeCheckpoint } from "./checkpoint.ts";
 import { Clock } from "./clock.ts";
+import { Compactor } from "./compactor.ts";
 import { Events } from "./events.ts";
 import type { Families } from "./families.ts";
 import { Flusher } from "./flusher.ts";
@@ -87,6 +89,7 @@ export class Store {
   readonly backpressure: Backpressure;
   readonly flusher: Flusher;
   readonly retention: Retention;
+  readonly compactor: Compactor;
   readonly #syncTimer: SyncTimer;
   /** Families are made and dropped one at a time, in call order. */
   readonly #familyChanges = new TaskLock();
@@ -150,6 +153,22 @@ export class Store {
       context,
       this.clock,
     );
+    this.compactor = new Compactor(
+      files,
+      manifest,
+      this.families,
+      this.snapshots,
+      this.retention,
+      events,
+      context,
+      {
+        store: foundation.handle,
+        compactionRate: settings.compactionRate,
+        ioThreads: settings.ioThreads,
+      },
+      this.clock,
+    );
+    this.flusher.compactor = this.compactor;
     this.backpressure.flusher = this.flusher;
     this.backpressure.pipeline = this.pipeline;
     claimCache(foundation.handle, settings.blockCacheSize);
@@ -263,6 +282,7 @@ export class Store {
     this.families.remove(family);
     const running = this.flusher.running;
     if (running !== undefined) yield running;
+    yield* this.compactor.quit(family);
     const tables = family.version.tables;
     family.release();
     family.wake();
@@ -298,17 +318,32 @@ export class Store {
     yield* this.#flushVolatile();
   }
 
+  /** Everything of the span in one sorted run on the last level, without what nobody can see any more. */
+  *compact(families: Iterable<Family>, span: KeySpan): Task<void> {
+    const all = [...families];
+    yield* this.flush(all);
+    for (const family of all) yield* this.compactor.compactRange(family, span);
+  }
+
   /** Reads every live file and checks every checksum: tables, the log up to where it ends now, and the manifest. */
   *verify(): Task<void> {
-    for (const family of [...this.families.all()]) {
-      for (const table of family.version.tables) {
-        // A family that is dropped meanwhile takes its tables with it.
-        if (!family.dropped) yield* verifyTable(this.files, table);
-      }
-    }
+    for (const family of [...this.families.all()]) yield* this.#verifyFamily(family);
     yield* this.retention.during(this.#verifyLog());
     const manifest = yield* Manifest.open(this.files, this.health, false);
     yield* manifest.close();
+  }
+
+  /** Tables that compaction makes meanwhile come too; those that it removes, or a drop, need no further look. */
+  *#verifyFamily(family: Family): Task<void> {
+    const seen = new Set<number>();
+    for (;;) {
+      const table = family.dropped
+        ? undefined
+        : family.version.tables.find(({ record }) => !seen.has(record.number));
+      if (table === undefined) return;
+      seen.add(table.record.number);
+      yield* verifyTable(this.files, table);
+    }
   }
 
   /** Replays the log into nothing. What was written so far must be there, as it must be after a clean close. */
@@ -341,6 +376,7 @@ export class Store {
       if (this.health.failure === undefined) yield* this.#settleDebts();
     } finally {
       yield* this.flusher.stop();
+      yield* this.compactor.stop();
       while (this.backpressure.makingSegment !== undefined) yield this.backpressure.makingSegment;
     }
     if (this.health.failure === undefined) yield* this.#recordCleanClose();

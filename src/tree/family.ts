@@ -10,6 +10,7 @@ import { Memtable } from "../memtable/memtable.ts";
 import { MergeOperator } from "../native/layout.gen.ts";
 import type { Region } from "../native/region.ts";
 import { Signal } from "../native/signal.ts";
+import { compactionDebt } from "./compaction_picker.ts";
 import { releaseTable, type Table, Version } from "./version.ts";
 
 /** How the data blocks of one level are compressed. */
@@ -26,6 +27,8 @@ export interface FamilyTuning {
   filterBitsPerKey: number;
   /** From level 0, never empty; the last stands for all levels below. */
   compression: readonly LevelCompression[];
+  targetFileSize: number;
+  levelBaseSize: number;
 }
 
 /** Frozen memtables that keep to the ordinary size. */
@@ -36,6 +39,8 @@ export class Family {
   /** Oldest first. */
   readonly frozen: Memtable[] = [];
   version: Version;
+  /** Bytes that compaction has yet to move: see `compactionDebt`. */
+  debt: number;
   dropped = false;
   /** Whether values are integers of eight bytes, for the merge operator works on no others. */
   holdsIntegers = false;
@@ -51,6 +56,7 @@ export class Family {
   ) {
     this.active = Memtable.create(id, tuning.writeBufferSize, 0, 0);
     this.version = Version.create(tables, context);
+    this.debt = compactionDebt(this.version.levels, tuning);
   }
 
   /** What merges are folded with, from when it is on record. */
@@ -114,13 +120,23 @@ export class Family {
 
   /** Puts a flushed memtable's table in its place. The version changes first, so no key is ever in neither. */
   install(memtable: Memtable, table: Table | undefined, context: Region): void {
-    if (table !== undefined) this.#replaceVersion([table, ...this.version.tables], context);
+    if (table !== undefined) this.replaceTables([], [table], context);
     this.frozen.splice(this.frozen.indexOf(memtable), 1);
     memtable.release();
     this.wake();
   }
 
-  /** Set at the next install, drop or failed flush. */
+  /** A new version in the place of the present one, in one step. Who reads the old one keeps it. */
+  replaceTables(removed: readonly Table[], added: readonly Table[], context: Region): void {
+    const old = this.version;
+    const gone = new Set(removed);
+    const kept = old.tables.filter((table) => !gone.has(table));
+    this.version = Version.create([...kept, ...added], context);
+    this.debt = compactionDebt(this.version.levels, this.tuning);
+    old.release();
+  }
+
+  /** Set at the next install, compaction, drop or failed flush. */
   get changed(): Signal {
     return this.#flushed;
   }
@@ -147,11 +163,5 @@ export class Family {
     let frozenBytes = 0;
     for (const memtable of this.frozen) frozenBytes += memtable.bytes;
     return Math.max(this.tuning.writeBufferSize, Math.ceil(frozenBytes / ORDINARY_FROZEN_MAX));
-  }
-
-  #replaceVersion(tables: readonly Table[], context: Region): void {
-    const old = this.version;
-    this.version = Version.create(tables, context);
-    old.release();
   }
 }

@@ -166,7 +166,14 @@ export class Manifest {
   }
 
   takeFileNumber(): number {
-    return this.state.nextFileNumber++;
+    return this.takeFileNumbers(1);
+  }
+
+  /** The first of `count` numbers that follow one another. */
+  takeFileNumbers(count: number): number {
+    const first = this.state.nextFileNumber;
+    this.state.nextFileNumber = first + count;
+    return first;
   }
 
   *#settle(): Task<void> {

@@ -16,7 +16,7 @@ export interface FamilyState extends FamilyRecord {
   flushedSequence: number;
   /** What its merges are folded with, once it was given. */
   operator: OperatorRecord | undefined;
-  /** Level 0 from newest to oldest, then the levels below. */
+  /** In no particular order: a version knows how to sort them. */
   tables: TableRecord[];
 }
 
@@ -62,14 +62,12 @@ export class ManifestState {
       this.families.delete(id);
     }
     for (const { family: id, number } of edit.removedTables ?? []) {
-      const state = family(id);
-      const kept = state.tables.filter((table) => table.number !== number);
-      if (kept.length === state.tables.length) {
-        throw impossible(`removes the unknown table ${number}`);
-      }
-      state.tables = kept;
+      const { tables } = family(id);
+      const index = tables.findIndex((table) => table.number === number);
+      if (index === -1) throw impossible(`removes the unknown table ${number}`);
+      tables.splice(index, 1);
     }
-    for (const table of edit.addedTables ?? []) family(table.family).tables.unshift(table);
+    for (const table of edit.addedTables ?? []) family(table.family).tables.push(table);
     for (const { family: id, sequence } of edit.flushed ?? []) {
       const state = family(id);
       state.flushedSequence = Math.max(state.flushedSequence, sequence);
@@ -92,8 +90,7 @@ export class ManifestState {
     return {
       createdFamilies: families.map(({ id, name }) => ({ id, name })),
       operators: families.flatMap(({ operator }) => operator ?? []),
-      // Tables are applied one by one to the front: the newest must come last.
-      addedTables: families.flatMap(({ tables }) => tables.toReversed()),
+      addedTables: families.flatMap(({ tables }) => tables),
       flushed: families.filter(({ flushedSequence }) => flushedSequence > 0)
         .map(({ id, flushedSequence }) => ({ family: id, sequence: flushedSequence })),
       addedLogs: this.logs,

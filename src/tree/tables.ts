@@ -3,6 +3,7 @@ import { nativeError } from "../native/failure.ts";
 import { fileName, type Files } from "../native/files.ts";
 import {
   BlobReference,
+  Code,
   Compression,
   FileKind,
   Lane,
@@ -14,7 +15,7 @@ import type { Memtable } from "../memtable/memtable.ts";
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
 import { takeJob, type Task } from "../native/task.ts";
 import type { TableRecord } from "../format/manifest_edit.ts";
-import type { Family } from "./family.ts";
+import type { Family, FamilyTuning } from "./family.ts";
 import type { Table } from "./version.ts";
 
 /** Room for a description with its keys and as many blob references as a table's properties may hold. */
@@ -40,11 +41,11 @@ export function* flushTable(
     return yield* describedJob(files, Opcode.tableFlush, Lane.background, number, id, (job) => {
       const { u32, i32, f64 } = files.jobs.shared;
       i32[(job + TableJob.source) >> 2] = memtable.region.id;
-      u32[(job + TableJob.blockBytes) >> 2] = Math.min(tuning.blockSize, BLOCK_BYTES_MAX);
-      u32[(job + TableJob.filterBitsPerKey) >> 2] = tuning.filterBitsPerKey;
-      const { compression, compressionLevel } = compressionOf(tuning, 0);
-      u32[(job + TableJob.compression) >> 2] = compression;
-      u32[(job + TableJob.compressionLevel) >> 2] = compressionLevel;
+      const words = tuningWords(tuning, 0);
+      u32[(job + TableJob.blockBytes) >> 2] = words.blockBytes;
+      u32[(job + TableJob.filterBitsPerKey) >> 2] = words.filterBitsPerKey;
+      u32[(job + TableJob.compression) >> 2] = words.compression;
+      u32[(job + TableJob.compressionLevel) >> 2] = words.compressionLevel;
       u32[(job + TableJob.snapshotCount) >> 2] = snapshots.length;
       i32[(job + TableJob.snapshotRegion) >> 2] = list.id;
       f64[(job + TableJob.now) >> 3] = now;
@@ -55,13 +56,16 @@ export function* flushTable(
   }
 }
 
-/** What tables of a level (0: flushes) are compressed with, as the library takes it. */
-export function compressionOf(
-  { compression }: FamilyTuning,
-  level: number,
-): { compression: number; compressionLevel: number } {
+/** A family's tuning for tables of one level (0: flushes), as the library takes it. */
+export function tuningWords(tuning: FamilyTuning, level: number) {
+  const { compression } = tuning;
   const chosen = compression[Math.min(level, compression.length - 1)];
-  return { compression: Compression[chosen.type], compressionLevel: chosen.level };
+  return {
+    blockBytes: Math.min(tuning.blockSize, BLOCK_BYTES_MAX),
+    filterBitsPerKey: tuning.filterBitsPerKey,
+    compression: Compression[chosen.type],
+    compressionLevel: chosen.level,
+  };
 }
 
 /** Opens a table that the manifest names. Another table's file, or a damaged one, is `ERR_CORRUPTION`. */
@@ -79,13 +83,14 @@ export function* openTable(files: Files, record: TableRecord): Task<Table> {
   return { record, handle };
 }
 
-/** Reads every block of a table and checks it. Throws `ERR_CORRUPTION` with file and offset. */
+/** Reads every block of a table and checks it; one that was let go is passed over. Throws `ERR_CORRUPTION` with file and offset. */
 export function* verifyTable(files: Files, table: Table): Task<void> {
   const { jobs } = files;
   const job = yield* takeJob(jobs, Opcode.tableVerify, Lane.read);
   jobs.shared.i32[(job + TableJob.source) >> 2] = table.handle;
   yield job;
-  finish(files, job, "verify", table.record.number);
+  if (jobs.result(job) === Code.closed) jobs.release(job);
+  else finish(files, job, "verify", table.record.number);
 }
 
 function* describedJob(

@@ -2,6 +2,7 @@
  * A version: the tables of one family, as an immutable handle that native reads and cursors pin. A new version replaces
  * the old one in one assignment; who still reads the old one keeps its tables open.
  */
+import { compareBytes } from "../base/bytes.ts";
 import { nativeError } from "../native/failure.ts";
 import { CONTEXT_KEY_OFFSET } from "../native/layout.gen.ts";
 import { native } from "../native/library.ts";
@@ -15,24 +16,30 @@ export interface Table {
 }
 
 export class Version {
-  private constructor(readonly handle: number, readonly tables: readonly Table[]) {}
+  private constructor(
+    readonly handle: number,
+    /** Level 0 newest first (its numbers are in order of age), the levels below by key. */
+    readonly levels: readonly (readonly Table[])[],
+    readonly isEmpty: boolean,
+  ) {}
 
-  /** Tables of level 0 come newest first. `context` is scratch memory. */
-  static create(tables: readonly Table[], context: Region): Version {
-    const levels: Table[][] = [];
-    for (const table of tables) (levels[table.record.level] ??= []).push(table);
-    const { i32 } = context;
-    let word = CONTEXT_KEY_OFFSET >> 2;
-    i32[word++] = levels.length;
-    for (let level = 0; level < levels.length; level++) {
-      const handles = levels[level] ?? [];
-      i32[word++] = handles.length;
-      for (const { handle } of handles) i32[word++] = handle;
+  /** `context` is scratch memory. */
+  static create(tables: Iterable<Table>, context: Region): Version {
+    const levels: Table[][] = [[]];
+    for (const table of tables) {
+      while (levels.length <= table.record.level) levels.push([]);
+      levels[table.record.level].push(table);
     }
-    const words = word - (CONTEXT_KEY_OFFSET >> 2);
-    const handle = native().call.varve_version_create(context.id, words);
-    if (handle < 0) throw nativeError(handle, "Cannot make a version");
-    return new Version(handle, tables);
+    levels[0].sort((a, b) => b.record.number - a.record.number);
+    for (const level of levels.slice(1)) {
+      level.sort((a, b) => compareBytes(a.record.smallestKey, b.record.smallestKey));
+    }
+    const isEmpty = levels.every((level) => level.length === 0);
+    return new Version(createHandle(levels, context), levels, isEmpty);
+  }
+
+  get tables(): readonly Table[] {
+    return this.levels.flat();
   }
 
   /** Lets go of the version; its tables stay open as long as somebody reads it. */
@@ -40,6 +47,20 @@ export class Version {
     const result = native().call.varve_version_release(this.handle);
     if (result < 0) throw nativeError(result, "Cannot release a version");
   }
+}
+
+function createHandle(levels: readonly (readonly Table[])[], context: Region): number {
+  const { i32 } = context;
+  let word = CONTEXT_KEY_OFFSET >> 2;
+  i32[word++] = levels.length;
+  for (const level of levels) {
+    i32[word++] = level.length;
+    for (const { handle } of level) i32[word++] = handle;
+  }
+  const words = word - (CONTEXT_KEY_OFFSET >> 2);
+  const handle = native().call.varve_version_create(context.id, words);
+  if (handle < 0) throw nativeError(handle, "Cannot make a version");
+  return handle;
 }
 
 /** Closes a table once no version has it. */

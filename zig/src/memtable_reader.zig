@@ -18,6 +18,8 @@ pub const Entry = struct {
     trailer: u64,
     /// Word offset of the entry inserted before this one; zero for the first.
     older: u32,
+    /// Word offset of the version before of the same key; of a range tombstone, of the tombstone before.
+    previous: u32,
 };
 
 pub const Memtable = struct {
@@ -59,6 +61,7 @@ pub const Memtable = struct {
             .value = value[0..value_bytes],
             .trailer = internal_key.trailer(sequence, @truncate(high >> 24)),
             .older = header.older,
+            .previous = header.previous,
         };
     }
 

@@ -31,6 +31,7 @@ test {
     _ = @import("compression.zig");
     _ = @import("filter.zig");
     _ = @import("internal_key.zig");
+    _ = @import("tests/range_fragments_test.zig");
     _ = @import("tests/skip_list_test.zig");
     _ = @import("tests/model_test.zig");
     _ = @import("tests/table_io_test.zig");

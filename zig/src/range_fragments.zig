@@ -209,6 +209,11 @@ pub const Fragments = struct {
         return if (below == 0) 0 else self.coverOf(below - 1, sequence);
     }
 
+    pub fn memoryBytes(self: *const Fragments) u64 {
+        return @sizeOf(Fragments) + self.bytes.len + std.mem.sliceAsBytes(self.bounds).len +
+            std.mem.sliceAsBytes(self.starts).len + std.mem.sliceAsBytes(self.numbers).len;
+    }
+
     /// The first key that something covers. REQUIRES: there are pieces.
     pub fn lowest(self: *const Fragments) []const u8 {
         return self.bounds[0];

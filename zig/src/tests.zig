@@ -38,4 +38,5 @@ test {
     _ = @import("tests/model_test.zig");
     _ = @import("tests/table_io_test.zig");
     _ = @import("tests/table_test.zig");
+    _ = @import("tests/flush_test.zig");
 }

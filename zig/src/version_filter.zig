@@ -10,6 +10,7 @@
 
 const std = @import("std");
 const abi = @import("abi.zig");
+const blob_tally = @import("blob_tally.zig");
 const fault = @import("fault.zig");
 const internal_key = @import("internal_key.zig");
 const merge_operator = @import("merge_operator.zig");
@@ -17,8 +18,7 @@ const Fragments = @import("range_fragments.zig").Fragments;
 
 pub const Error = error{ Damaged, OutOfMemory } || fault.Error;
 
-pub const expiry_bytes = @sizeOf(f64);
-pub const address_bytes = @sizeOf(abi.BlobAddress);
+const expiry_bytes = blob_tally.expiry_bytes;
 /// Operands of one key that are folded at once; a longer chain is left in several.
 const chain_bytes_max = 32 << 20;
 const newest = std.math.maxInt(u64);
@@ -106,7 +106,7 @@ pub const VersionFilter = struct {
         self.folded.deinit(self.gpa);
     }
 
-    /// The next version in internal-key order. What stays goes to `sink.emit(key, trailer, value)`, in order too, at once
+    /// The next version in internal-key order. What stays goes to `sink.add(key, trailer, value)`, in order too, at once
     /// or when a later version comes.
     pub fn add(self: *VersionFilter, key: []const u8, trailer: u64, value: []const u8, sink: anytype) Error!void {
         const sequence = internal_key.sequenceOf(trailer);
@@ -135,11 +135,11 @@ pub const VersionFilter = struct {
                 if (self.isExpired(value)) try self.addDelete(trailer, sink) else try self.addBase(trailer, value, sink);
             },
             .put_blob => {
-                if (value.len != address_bytes) return error.Damaged;
+                _ = try blob_tally.addressOf(trailer, value);
                 try self.addBase(trailer, value, sink);
             },
             .put_blob_expiring => {
-                if (value.len != expiry_bytes + address_bytes) return error.Damaged;
+                _ = try blob_tally.addressOf(trailer, value);
                 if (self.isExpired(value)) try self.addDelete(trailer, sink) else try self.addBase(trailer, value, sink);
             },
             .delete_range => return error.Damaged,
@@ -187,7 +187,7 @@ pub const VersionFilter = struct {
             if (try self.emitFolded(.put, value, sink)) return;
             try self.emitOperands(sink);
         }
-        try sink.emit(self.key.items, trailer, value);
+        try sink.add(self.key.items, trailer, value);
     }
 
     fn addDelete(self: *VersionFilter, trailer: u64, sink: anytype) Error!void {
@@ -198,18 +198,18 @@ pub const VersionFilter = struct {
         }
         if (self.options.bottom and self.stripe.isOldest()) return;
         const sequence = internal_key.sequenceOf(trailer);
-        try sink.emit(self.key.items, internal_key.trailer(sequence, @intFromEnum(abi.EntryType.delete)), "");
+        try sink.add(self.key.items, internal_key.trailer(sequence, @intFromEnum(abi.EntryType.delete)), "");
     }
 
     /// A value that operands cannot be folded onto here: it lies elsewhere, or there may be a time without it.
     fn addBase(self: *VersionFilter, trailer: u64, value: []const u8, sink: anytype) Error!void {
         self.settled = true;
         if (self.chain.items.len > 0) try self.emitChain(.merge, null, sink);
-        try sink.emit(self.key.items, trailer, value);
+        try sink.add(self.key.items, trailer, value);
     }
 
     fn addOperand(self: *VersionFilter, trailer: u64, value: []const u8, sink: anytype) Error!void {
-        if (!self.folds) return sink.emit(self.key.items, trailer, value);
+        if (!self.folds) return sink.add(self.key.items, trailer, value);
         if (self.chain.items.len > 0 and self.chain_bytes.items.len + value.len > chain_bytes_max) {
             try self.emitChain(.merge, null, sink);
         }
@@ -237,12 +237,12 @@ pub const VersionFilter = struct {
         const sequence = internal_key.sequenceOf(self.chain.items[0].trailer);
         self.chain.clearRetainingCapacity();
         self.chain_bytes.clearRetainingCapacity();
-        try sink.emit(self.key.items, internal_key.trailer(sequence, @intCast(@intFromEnum(entry_type))), self.folded.items);
+        try sink.add(self.key.items, internal_key.trailer(sequence, @intCast(@intFromEnum(entry_type))), self.folded.items);
         return true;
     }
 
     fn emitOperands(self: *VersionFilter, sink: anytype) Error!void {
-        for (self.chain.items) |operand| try sink.emit(self.key.items, operand.trailer, self.bytesOf(operand));
+        for (self.chain.items) |operand| try sink.add(self.key.items, operand.trailer, self.bytesOf(operand));
         self.chain.clearRetainingCapacity();
         self.chain_bytes.clearRetainingCapacity();
     }

@@ -117,7 +117,7 @@ const Collector = struct {
     arena: std.mem.Allocator,
     entries: std.ArrayList(Entry) = .empty,
 
-    pub fn emit(self: *Collector, key: []const u8, trailer: u64, value: []const u8) fault.Error!void {
+    pub fn add(self: *Collector, key: []const u8, trailer: u64, value: []const u8) fault.Error!void {
         self.entries.append(self.arena, .{
             .key = self.arena.dupe(u8, key) catch return error.Fault,
             .sequence = internal_key.sequenceOf(trailer),
@@ -398,7 +398,7 @@ test "operands are not folded onto a value that may expire, nor onto one in a bl
         &.{ .{ "k", 9, .merge, "bc" }, .{ "k", 7, .put_expiring, alive } },
     );
     try expectFiltered(options, &.{ .{ "k", 9, .merge, "c" }, .{ "k", 7, .put_expiring, expiring(99, "a") } }, &.{.{ "k", 9, .put, "c" }});
-    const address: [24]u8 = @splat(1);
+    const address = std.mem.toBytes(abi.BlobAddress{ .number = 4, .offset = 64, .bytes = 9, .checksum = 1 });
     try expectFiltered(
         options,
         &.{ .{ "k", 9, .merge, "c" }, .{ "k", 8, .merge, "b" }, .{ "k", 7, .put_blob, &address } },
@@ -431,6 +431,7 @@ test "a stream out of order, a number used twice and values that their types do 
         .{ .{ "a", 8, .put, "" }, .{ "a", 8, .delete, "" } },
         .{ .{ "a", 8, .merge, "" }, .{ "a", 7, .put_expiring, "1234567" } },
         .{ .{ "a", 8, .put, "" }, .{ "b", 7, .put_blob, "1234567" } },
+        .{ .{ "a", 8, .put, "" }, .{ "b", 7, .put_blob, &@as([24]u8, @splat(1)) } },
         .{ .{ "a", 8, .put, "" }, .{ "b", 7, .put_blob_expiring, "123456789012345678901234" } },
         .{ .{ "a", 8, .put, "" }, .{ "b", 7, .delete_range, "c" } },
     };

@@ -3,8 +3,11 @@
 //! once, and common prefixes cost one pass. Allocates 16 bytes an entry; any thread.
 
 const std = @import("std");
+const abi = @import("abi.zig");
 const internal_key = @import("internal_key.zig");
 const Memtable = @import("memtable_reader.zig").Memtable;
+
+const delete_range = @intFromEnum(abi.EntryType.delete_range);
 
 pub const Item = struct {
     /// Eight key bytes from the current depth; when the keys are equal, the complement of the trailer.
@@ -22,7 +25,8 @@ pub const Item = struct {
 
 pub const GatherError = error{ OutOfMemory, Damaged };
 
-/// The entries from `newest` back to (not with) `until`, unsorted, the newest first.
+/// The point entries from `newest` back to (not with) `until`, unsorted, the newest first; range tombstones are in no order
+/// of keys.
 pub fn gather(gpa: std.mem.Allocator, memtable: Memtable, newest: u32, until: u32, count_hint: usize) GatherError![]Item {
     var items: std.ArrayList(Item) = .empty;
     errdefer items.deinit(gpa);
@@ -32,7 +36,7 @@ pub fn gather(gpa: std.mem.Allocator, memtable: Memtable, newest: u32, until: u3
         const entry = memtable.entry(at) orelse return error.Damaged;
         // Chained downwards, so this ends, whatever the region holds.
         if (entry.older >= at or entry.older < until) return error.Damaged;
-        try items.append(gpa, .{ .chunk = 0, .entry = at, .rank = 0 });
+        if (internal_key.typeOf(entry.trailer) != delete_range) try items.append(gpa, .{ .chunk = 0, .entry = at, .rank = 0 });
         at = entry.older;
     }
     return items.toOwnedSlice(gpa);

@@ -18,6 +18,8 @@ pub const Entry = struct {
     trailer: u64,
     /// Word offset of the entry inserted before this one; zero for the first.
     older: u32,
+    /// Word offset of the version before this one of the same key, of a range tombstone: of the one before; zero: none.
+    previous: u32,
 };
 
 pub const Memtable = struct {
@@ -37,6 +39,15 @@ pub const Memtable = struct {
 
     pub fn newest(self: Memtable) u32 {
         return @atomicLoad(u32, &self.header.newest_entry, .acquire);
+    }
+
+    /// How many range tombstones there are, at least; then `newestRange` leads to all of them.
+    pub inline fn rangeCount(self: Memtable) u32 {
+        return @atomicLoad(u32, &self.header.range_count, .acquire);
+    }
+
+    pub fn newestRange(self: Memtable) u32 {
+        return @atomicLoad(u32, &self.header.newest_range, .acquire);
     }
 
     /// Null where the entry does not lie inside the region: the memtable is not what it should be.
@@ -59,6 +70,7 @@ pub const Memtable = struct {
             .value = value[0..value_bytes],
             .trailer = internal_key.trailer(sequence, @truncate(high >> 24)),
             .older = header.older,
+            .previous = header.previous,
         };
     }
 

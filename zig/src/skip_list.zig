@@ -54,7 +54,7 @@ const Claim = struct {
 
 /// Entries that the index does not hold yet, as far as the header tells.
 pub fn unindexedCount(memtable: Memtable) u32 {
-    const entries = @atomicLoad(u32, &memtable.header.entry_count, .monotonic);
+    const entries = @atomicLoad(u32, &memtable.header.entry_count, .monotonic) -| memtable.rangeCount();
     if (memtable.newest() == @atomicLoad(u32, &memtable.header.indexed_entry, .acquire)) return 0;
     const head = headOf(memtable) orelse return entries;
     return entries -| @atomicLoad(u32, &head.node_count, .monotonic);

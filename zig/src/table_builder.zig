@@ -9,9 +9,11 @@ const fault = @import("fault.zig");
 const filter = @import("filter.zig");
 const format = @import("table_format.zig");
 const internal_key = @import("internal_key.zig");
+const BlobTally = @import("blob_tally.zig").BlobTally;
 const BlockBuilder = @import("block_builder.zig").BlockBuilder;
 const File = @import("file_table.zig").File;
 const Fault = fault.Fault;
+const Fragments = @import("range_fragments.zig").Fragments;
 
 const piece_bytes = 1 << 20;
 pub const index_value_bytes = 12;
@@ -54,9 +56,13 @@ pub const TableBuilder = struct {
 
     entry_count: u64 = 0,
     delete_count: u64 = 0,
+    merge_count: u64 = 0,
+    expiring_count: u64 = 0,
     block_count: u64 = 0,
+    raw_bytes: u64 = 0,
     smallest_sequence: u64 = std.math.maxInt(u64),
     largest_sequence: u64 = 0,
+    blobs: BlobTally = .{},
 
     pub fn init(gpa: std.mem.Allocator, file: *File, options: Options, failure: *Fault) fault.Error!TableBuilder {
         const piece = gpa.alignedAlloc(u8, .fromByteUnits(format.file_align), piece_bytes) catch return failure.fail(.no_memory);
@@ -85,6 +91,7 @@ pub const TableBuilder = struct {
         self.smallest_key.deinit(self.gpa);
         self.last_key.deinit(self.gpa);
         self.separator.deinit(self.gpa);
+        self.blobs.deinit(self.gpa);
     }
 
     /// REQUIRES: sorts behind the entry before.
@@ -109,21 +116,54 @@ pub const TableBuilder = struct {
         }
         self.last_trailer = trailer;
         self.entry_count += 1;
-        self.delete_count += @intFromBool(internal_key.typeOf(trailer) == @intFromEnum(abi.EntryType.delete));
+        switch (internal_key.typeOf(trailer)) {
+            @intFromEnum(abi.EntryType.delete) => self.delete_count += 1,
+            @intFromEnum(abi.EntryType.merge) => self.merge_count += 1,
+            @intFromEnum(abi.EntryType.put_expiring) => self.expiring_count += 1,
+            @intFromEnum(abi.EntryType.put_blob) => try self.countBlob(trailer, value),
+            @intFromEnum(abi.EntryType.put_blob_expiring) => {
+                self.expiring_count += 1;
+                try self.countBlob(trailer, value);
+            },
+            else => {},
+        }
         self.smallest_sequence = @min(self.smallest_sequence, internal_key.sequenceOf(trailer));
         self.largest_sequence = @max(self.largest_sequence, internal_key.sequenceOf(trailer));
     }
 
-    /// Writes what is left and syncs the file. Its size. REQUIRES: at least one entry was added.
-    pub fn finish(self: *TableBuilder) fault.Error!u64 {
-        std.debug.assert(self.entry_count > 0);
+    fn countBlob(self: *TableBuilder, trailer: u64, value: []const u8) fault.Error!void {
+        self.blobs.add(self.gpa, trailer, value) catch |e| return self.failure.fail(switch (e) {
+            error.OutOfMemory => .no_memory,
+            error.Damaged => .invalid,
+        });
+    }
+
+    /// About what the file would have if it were finished now.
+    pub fn bytes(self: *const TableBuilder) u64 {
+        const filter_bytes = self.hashes.items.len * self.options.filter_bits_per_key / 8;
+        return self.position() + self.data.bytes() + self.index.bytes() + filter_bytes;
+    }
+
+    /// Writes what is left and syncs the file. Its size. `ranges`: the range tombstones of the table. REQUIRES: at least
+    /// one entry was added, or there is a range tombstone.
+    pub fn finish(self: *TableBuilder, ranges: ?*const Fragments) fault.Error!u64 {
+        const range_count = if (ranges) |pieces| pieces.count() else 0;
+        std.debug.assert(self.entry_count > 0 or range_count > 0);
         if (self.data.entry_count > 0) try self.finishBlock();
         if (self.pending != null) try self.indexPending(null);
 
         var footer: format.Footer = undefined;
         footer.number = self.options.number;
+        var ranges_place: format.BlockHandle = .{ .offset = self.position(), .bytes = 0 };
+        if (range_count > 0) {
+            const content = ranges.?.encode(self.gpa) catch return self.failure.fail(.no_memory);
+            defer self.gpa.free(content);
+            ranges_place = try self.writeBlock(content);
+            self.smallest_sequence = @min(self.smallest_sequence, ranges.?.smallest_sequence);
+            self.largest_sequence = @max(self.largest_sequence, ranges.?.largest_sequence);
+        }
         footer.filter = .{ .offset = self.position(), .bytes = 0 };
-        if (self.options.filter_bits_per_key > 0) {
+        if (self.hashes.items.len > 0) {
             const content = filter.build(self.gpa, self.hashes.items, self.options.filter_bits_per_key) catch
                 return self.failure.fail(.no_memory);
             defer self.gpa.free(content);
@@ -131,6 +171,7 @@ pub const TableBuilder = struct {
         }
         footer.index = try self.writeBlock(self.index.finish() catch |e| return self.translate(e));
 
+        const span = self.spanWith(if (range_count > 0) ranges else null);
         const properties = (format.Properties{
             .family = self.options.family,
             .block_bytes = self.options.block_bytes,
@@ -138,11 +179,18 @@ pub const TableBuilder = struct {
             .number = self.options.number,
             .entry_count = self.entry_count,
             .delete_count = self.delete_count,
+            .merge_count = self.merge_count,
+            .expiring_count = self.expiring_count,
             .block_count = self.block_count,
+            .raw_bytes = self.raw_bytes,
             .smallest_sequence = self.smallest_sequence,
             .largest_sequence = self.largest_sequence,
-            .smallest_key = self.smallest_key.items,
-            .largest_key = self.last_key.items,
+            .range_count = range_count,
+            .ranges = ranges_place,
+            .smallest_key = span.smallest,
+            .largest_key = span.largest,
+            .largest_kind = span.kind,
+            .blobs = self.blobs.list.items,
         }).encode(self.gpa) catch return self.failure.fail(.no_memory);
         defer self.gpa.free(properties);
         footer.properties = try self.writeBlock(properties);
@@ -157,10 +205,30 @@ pub const TableBuilder = struct {
         return file_bytes;
     }
 
+    const Span = struct { smallest: []const u8, largest: []const u8, kind: abi.BoundKind };
+
+    /// Over points and range tombstones.
+    fn spanWith(self: *const TableBuilder, ranges: ?*const Fragments) Span {
+        const points: Span = .{ .smallest = self.smallest_key.items, .largest = self.last_key.items, .kind = .inclusive };
+        const pieces = ranges orelse return points;
+        var span: Span = if (pieces.highest()) |upper|
+            .{ .smallest = pieces.lowest(), .largest = upper, .kind = .exclusive }
+        else
+            .{ .smallest = pieces.lowest(), .largest = "", .kind = .unbounded };
+        if (self.entry_count == 0) return span;
+        if (internal_key.compareKeys(points.smallest, span.smallest) == .lt) span.smallest = points.smallest;
+        if (span.kind == .exclusive and internal_key.compareKeys(points.largest, span.largest) != .lt) {
+            span.largest = points.largest;
+            span.kind = .inclusive;
+        }
+        return span;
+    }
+
     fn finishBlock(self: *TableBuilder) fault.Error!void {
         const content = self.data.finish() catch |e| return self.translate(e);
         std.debug.assert(self.pending == null);
         self.pending = try self.writeDataBlock(content);
+        self.raw_bytes += content.len;
         self.block_count += 1;
         self.data.reset();
     }
@@ -208,8 +276,8 @@ pub const TableBuilder = struct {
         return self.written + self.piece_used;
     }
 
-    fn write(self: *TableBuilder, bytes: []const u8) fault.Error!void {
-        var rest = bytes;
+    fn write(self: *TableBuilder, out: []const u8) fault.Error!void {
+        var rest = out;
         while (rest.len > 0) {
             const part = @min(rest.len, self.piece.len - self.piece_used);
             @memcpy(self.piece[self.piece_used..][0..part], rest[0..part]);

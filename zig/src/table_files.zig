@@ -77,6 +77,13 @@ pub const TableFiles = struct {
         gpa.destroy(self);
     }
 
+    /// Takes away the name of a table that never came to be known, while there is a store.
+    pub fn unlink(self: *TableFiles, name: []const u8) void {
+        mutex.lock();
+        defer mutex.unlock();
+        if (!self.closed) _ = self.disk.vtable.unlink(self.disk.context, self.directory, name);
+    }
+
     /// Zero, or errno or Code. REQUIRES: `mutex`, and that the file is not open.
     pub fn open(self: *TableFiles, file: *TableFile) i64 {
         while (true) {
@@ -104,7 +111,7 @@ pub const TableFiles = struct {
         file.file = opened;
         self.open_count += 1;
         open_total += 1;
-        self.link(file);
+        self.linkNode(file);
     }
 
     /// REQUIRES: `mutex`.
@@ -112,14 +119,14 @@ pub const TableFiles = struct {
         file.file = null;
         self.open_count -= 1;
         open_total -= 1;
-        self.unlink(file);
+        self.unlinkNode(file);
     }
 
     /// REQUIRES: `mutex`, and that the file is open.
     pub fn touch(self: *TableFiles, file: *TableFile) void {
         if (self.newest == file) return;
-        self.unlink(file);
-        self.link(file);
+        self.unlinkNode(file);
+        self.linkNode(file);
     }
 
     /// Makes room for one more, as far as that can be. REQUIRES: `mutex`.
@@ -152,14 +159,14 @@ pub const TableFiles = struct {
         return null;
     }
 
-    fn link(self: *TableFiles, file: *TableFile) void {
+    fn linkNode(self: *TableFiles, file: *TableFile) void {
         file.older = self.newest;
         file.newer = null;
         if (self.newest) |newest| newest.newer = file else self.oldest = file;
         self.newest = file;
     }
 
-    fn unlink(self: *TableFiles, file: *TableFile) void {
+    fn unlinkNode(self: *TableFiles, file: *TableFile) void {
         if (file.newer) |newer| newer.older = file.older else self.newest = file.older;
         if (file.older) |older| older.newer = file.newer else self.oldest = file.newer;
         file.newer = null;

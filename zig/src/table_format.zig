@@ -1,14 +1,16 @@
 //! The bytes of a table file outside its blocks' content: block trailers, properties, footer. Pure; any thread.
 //!
-//!     data blocks … | filter block | index block | properties block | zeros to a multiple of 4,096 | footer
+//!     data blocks … | ranges block | filter block | index block | properties block | zeros to a multiple of 4,096 | footer
 //!
-//! Blocks stand back to back from offset 0, each followed by its trailer; the footer is the file's last 64 bytes.
+//! Blocks stand back to back from offset 0, each followed by its trailer; the footer is the file's last 64 bytes. The
+//! ranges block (range_fragments.zig) and the filter may be missing, and there may be no data block: not all at once.
 //! The checksums cover the file's number and the block's offset, so that a block of another file, or from
 //! another place, or of an earlier file in the same place, does not check out. All integers are little-endian.
 
 const std = @import("std");
 const abi = @import("abi.zig");
 const checksum = @import("checksum.zig");
+const file_name = @import("file_name.zig");
 
 pub const version: u32 = 1;
 pub const magic: u64 = std.mem.readInt(u64, "VARVETBL", .little);
@@ -133,70 +135,136 @@ pub fn fileBytes(blocks_end: u64) u64 {
     return std.mem.alignForward(u64, blocks_end + Footer.bytes, file_align);
 }
 
-/// Content of the properties block: these fields in order, then the smallest and the largest user key.
+/// Bytes of values in one blob segment.
+pub const BlobUse = extern struct { number: u64, bytes: u64 };
+
+/// Content of the properties block: these fields in order, then the blob references, the smallest and the largest key.
 pub const Properties = struct {
     family: u32,
     block_bytes: u32,
     filter_bits_per_key: u32,
     number: u64,
+    /// Point entries of all types, and how many are deletes, merge operands, values that expire.
     entry_count: u64,
     delete_count: u64,
+    merge_count: u64,
+    expiring_count: u64,
     block_count: u64,
+    /// Of the data blocks' contents before compression.
+    raw_bytes: u64,
+    /// Of point entries and range tombstones.
     smallest_sequence: u64,
     largest_sequence: u64,
+    /// Pieces of range tombstones.
+    range_count: u64,
+    /// Zero bytes long: there is none, and no trailer.
+    ranges: BlockHandle,
+    /// The span: over points and range tombstones.
     smallest_key: []const u8,
     largest_key: []const u8,
+    largest_kind: abi.BoundKind,
+    /// By number, ascending.
+    blobs: []align(1) const BlobUse,
 
     ///      0  version u32 | family u32
     ///      8  block bytes u32 | filter bits per key u32
     ///     16  file number u64
     ///     24  entry count u64
     ///     32  delete count u64
-    ///     40  data block count u64
-    ///     48  smallest sequence number u64
-    ///     56  largest sequence number u64
-    ///     64  smallest key's bytes u32 | largest key's bytes u32
-    ///     72  smallest key, largest key
-    pub const fixed_bytes = 72;
+    ///     40  merge count u64
+    ///     48  expiring count u64
+    ///     56  data block count u64
+    ///     64  raw bytes u64
+    ///     72  smallest sequence number u64
+    ///     80  largest sequence number u64
+    ///     88  range piece count u64
+    ///     96  ranges offset u64
+    ///    104  ranges bytes u32 | largest key's kind u32 (abi.BoundKind)
+    ///    112  smallest key's bytes u32 | largest key's bytes u32
+    ///    120  blob segment count u32 | zero u32
+    ///    128  blob segments: number u64, bytes u64
+    ///         smallest key, largest key
+    pub const fixed_bytes = 128;
+
+    const number_fields = .{
+        "number",    "entry_count",       "delete_count",     "merge_count", "expiring_count", "block_count",
+        "raw_bytes", "smallest_sequence", "largest_sequence", "range_count",
+    };
 
     pub fn encode(self: *const Properties, gpa: std.mem.Allocator) error{OutOfMemory}![]u8 {
-        const out = try gpa.alloc(u8, fixed_bytes + self.smallest_key.len + self.largest_key.len);
+        const blobs = std.mem.sliceAsBytes(self.blobs);
+        const out = try gpa.alloc(u8, fixed_bytes + blobs.len + self.smallest_key.len + self.largest_key.len);
+        @memset(out[0..fixed_bytes], 0);
         std.mem.writeInt(u32, out[0..4], version, .little);
         std.mem.writeInt(u32, out[4..8], self.family, .little);
         std.mem.writeInt(u32, out[8..12], self.block_bytes, .little);
         std.mem.writeInt(u32, out[12..16], self.filter_bits_per_key, .little);
-        inline for (.{ self.number, self.entry_count, self.delete_count, self.block_count, self.smallest_sequence, self.largest_sequence }, 0..) |value, i| {
-            std.mem.writeInt(u64, out[16 + 8 * i ..][0..8], value, .little);
-        }
-        std.mem.writeInt(u32, out[64..68], @intCast(self.smallest_key.len), .little);
-        std.mem.writeInt(u32, out[68..72], @intCast(self.largest_key.len), .little);
-        @memcpy(out[fixed_bytes..][0..self.smallest_key.len], self.smallest_key);
-        @memcpy(out[fixed_bytes + self.smallest_key.len ..], self.largest_key);
+        inline for (number_fields, 0..) |name, i| std.mem.writeInt(u64, out[16 + 8 * i ..][0..8], @field(self, name), .little);
+        std.mem.writeInt(u64, out[96..104], self.ranges.offset, .little);
+        std.mem.writeInt(u32, out[104..108], self.ranges.bytes, .little);
+        std.mem.writeInt(u32, out[108..112], @intFromEnum(self.largest_kind), .little);
+        std.mem.writeInt(u32, out[112..116], @intCast(self.smallest_key.len), .little);
+        std.mem.writeInt(u32, out[116..120], @intCast(self.largest_key.len), .little);
+        std.mem.writeInt(u32, out[120..124], @intCast(self.blobs.len), .little);
+        @memcpy(out[fixed_bytes..][0..blobs.len], blobs);
+        @memcpy(out[fixed_bytes + blobs.len ..][0..self.smallest_key.len], self.smallest_key);
+        @memcpy(out[fixed_bytes + blobs.len + self.smallest_key.len ..], self.largest_key);
         return out;
     }
 
-    /// Keys point into `content`.
+    /// Keys and blob references point into `content`.
     pub fn decode(content: []const u8) DecodeError!Properties {
         if (content.len < fixed_bytes) return error.Damaged;
         if (std.mem.readInt(u32, content[0..4], .little) != version) return error.Unsupported;
-        const smallest_bytes = std.mem.readInt(u32, content[64..68], .little);
-        const largest_bytes = std.mem.readInt(u32, content[68..72], .little);
+        const smallest_bytes = std.mem.readInt(u32, content[112..116], .little);
+        const largest_bytes = std.mem.readInt(u32, content[116..120], .little);
         if (smallest_bytes > abi.key_bytes_max or largest_bytes > abi.key_bytes_max) return error.Damaged;
-        if (content.len != fixed_bytes + smallest_bytes + largest_bytes) return error.Damaged;
-        var numbers: [6]u64 = undefined;
-        for (&numbers, 0..) |*number, i| number.* = std.mem.readInt(u64, content[16 + 8 * i ..][0..8], .little);
-        return .{
+        const blob_bytes = @as(u64, std.mem.readInt(u32, content[120..124], .little)) * @sizeOf(BlobUse);
+        if (content.len != fixed_bytes + blob_bytes + smallest_bytes + largest_bytes) return error.Damaged;
+        const blobs = content[fixed_bytes..][0..@intCast(blob_bytes)];
+        const smallest_key = content[fixed_bytes + blobs.len ..][0..smallest_bytes];
+
+        var self: Properties = .{
             .family = std.mem.readInt(u32, content[4..8], .little),
             .block_bytes = std.mem.readInt(u32, content[8..12], .little),
             .filter_bits_per_key = std.mem.readInt(u32, content[12..16], .little),
-            .number = numbers[0],
-            .entry_count = numbers[1],
-            .delete_count = numbers[2],
-            .block_count = numbers[3],
-            .smallest_sequence = numbers[4],
-            .largest_sequence = numbers[5],
-            .smallest_key = content[fixed_bytes..][0..smallest_bytes],
-            .largest_key = content[fixed_bytes + smallest_bytes ..],
+            .ranges = .{
+                .offset = std.mem.readInt(u64, content[96..104], .little),
+                .bytes = std.mem.readInt(u32, content[104..108], .little),
+            },
+            .smallest_key = smallest_key,
+            .largest_key = content[fixed_bytes + blobs.len + smallest_bytes ..],
+            .largest_kind = std.enums.fromInt(abi.BoundKind, std.mem.readInt(u32, content[108..112], .little)) orelse
+                return error.Damaged,
+            .blobs = @ptrCast(blobs),
+            .number = undefined,
+            .entry_count = undefined,
+            .delete_count = undefined,
+            .merge_count = undefined,
+            .expiring_count = undefined,
+            .block_count = undefined,
+            .raw_bytes = undefined,
+            .smallest_sequence = undefined,
+            .largest_sequence = undefined,
+            .range_count = undefined,
         };
+        inline for (number_fields, 0..) |name, i| @field(self, name) = std.mem.readInt(u64, content[16 + 8 * i ..][0..8], .little);
+        if (!self.isConsistent()) return error.Damaged;
+        return self;
+    }
+
+    fn isConsistent(self: *const Properties) bool {
+        if (self.entry_count == 0 and self.range_count == 0) return false;
+        if ((self.entry_count == 0) != (self.block_count == 0)) return false;
+        if ((self.range_count == 0) != (self.ranges.bytes == 0)) return false;
+        if (self.ranges.offset > std.math.maxInt(u63)) return false;
+        if (self.largest_kind == .unbounded and self.largest_key.len > 0) return false;
+        if (self.largest_kind != .inclusive and self.range_count == 0) return false;
+        var before: u64 = 0;
+        for (self.blobs) |blob| {
+            if (blob.number <= before or blob.number > file_name.number_max) return false;
+            before = blob.number;
+        }
+        return true;
     }
 };

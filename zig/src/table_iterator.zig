@@ -6,7 +6,6 @@ const std = @import("std");
 const block_cache = @import("block_cache.zig");
 const block_reader = @import("block_reader.zig");
 const fault = @import("fault.zig");
-const internal_key = @import("internal_key.zig");
 const readahead = @import("readahead.zig");
 const table_reader = @import("table_reader.zig");
 const Access = table_reader.Access;
@@ -143,13 +142,13 @@ pub const Iterator = struct {
     }
 };
 
-/// The first table whose largest key is >= `key`; the table count if none is.
+/// The first table whose span does not end before `key`; the table count if there is none.
 pub fn tableFor(tables: []const *Table, key: []const u8) usize {
     var low: usize = 0;
     var high = tables.len;
     while (low < high) {
         const middle = low + (high - low) / 2;
-        const below = internal_key.compareKeys(tables[middle].properties.largest_key, key) == .lt;
+        const below = tables[middle].endsBefore(key);
         if (below) low = middle + 1 else high = middle;
     }
     return low;

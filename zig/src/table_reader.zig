@@ -15,7 +15,9 @@ const internal_key = @import("internal_key.zig");
 const locks = @import("locks.zig");
 const table_file = @import("table_file.zig");
 const index_value_bytes = @import("table_builder.zig").index_value_bytes;
+const BlobTally = @import("blob_tally.zig").BlobTally;
 const File = @import("file_table.zig").File;
+const Fragments = @import("range_fragments.zig").Fragments;
 const Readahead = @import("readahead.zig").Readahead;
 const TableFile = table_file.TableFile;
 const Fault = fault.Fault;
@@ -47,6 +49,8 @@ pub const Table = struct {
     cache_id: u64,
     properties: format.Properties,
     filter: ?filter.Filter = null,
+    /// The range tombstones; null: there are none.
+    ranges: ?*Fragments = null,
     index: []IndexEntry = &.{},
     /// Bytes that every separator starts with, and of each the eight behind those.
     index_shared: []const u8 = &.{},
@@ -81,6 +85,7 @@ pub const Table = struct {
         for (self.index) |*entry| block_cache.global.erase(&entry.cached, self.cache_id, entry.block.offset);
         self.file.close();
         self.file.files.release();
+        if (self.ranges) |ranges| ranges.release();
         gpa.free(self.index);
         gpa.free(self.index_prefixes);
         gpa.free(self.properties_content);
@@ -92,7 +97,8 @@ pub const Table = struct {
     /// Memory that stays taken while the table is open.
     pub fn memoryBytes(self: *const Table) u64 {
         return @sizeOf(Table) + self.index.len * (@sizeOf(IndexEntry) + 8) +
-            self.properties_content.len + self.filter_content.len + self.index_content.len;
+            self.properties_content.len + self.filter_content.len + self.index_content.len +
+            if (self.ranges) |ranges| ranges.memoryBytes() else 0;
     }
 
     fn load(self: *Table, expected_bytes: ?u64, family: u32, failure: *Fault) fault.Error!void {
@@ -114,6 +120,7 @@ pub const Table = struct {
             return self.translate(e, footer.properties.offset, failure);
         if (self.properties.number != self.file.number or self.properties.family != family)
             return self.damaged(failure, footer.properties.offset);
+        try self.loadRanges(footer, failure);
         if (footer.filter.bytes > 0) {
             self.filter_content = try self.loadBlock(footer.filter, failure);
             self.filter = filter.Filter.parse(self.filter_content[0..footer.filter.bytes]) catch |e|
@@ -132,9 +139,40 @@ pub const Table = struct {
         if (!std.mem.allEqual(u8, part, 0)) return self.damaged(failure, start);
     }
 
-    /// Blocks must follow one another from the file's start to the filter, and their keys ascend.
+    /// The range tombstones must lie in the table's span, and before the filter.
+    fn loadRanges(self: *Table, footer: format.Footer, failure: *Fault) fault.Error!void {
+        const properties = &self.properties;
+        const place = properties.ranges;
+        if (place.offset > footer.filter.offset) return self.damaged(failure, footer.properties.offset);
+        const end = if (place.bytes == 0) place.offset else place.end();
+        if (end != footer.filter.offset) return self.damaged(failure, footer.properties.offset);
+        if (place.bytes == 0) return;
+        const content = try self.loadBlock(place, failure);
+        defer gpa.free(content);
+        const ranges = Fragments.decode(gpa, content[0..place.bytes]) catch |e| return switch (e) {
+            error.Damaged => self.damaged(failure, place.offset),
+            error.OutOfMemory => failure.fail(.no_memory),
+        };
+        self.ranges = ranges;
+        const is_inside = ranges.count() == properties.range_count and
+            ranges.smallest_sequence >= properties.smallest_sequence and ranges.largest_sequence <= properties.largest_sequence and
+            internal_key.compareKeys(properties.smallest_key, ranges.lowest()) != .gt and
+            switch (properties.largest_kind) {
+                .unbounded => ranges.highest() == null,
+                .exclusive => if (ranges.highest()) |upper| internal_key.equalKeys(upper, properties.largest_key) else false,
+                .inclusive => if (ranges.highest()) |upper| internal_key.compareKeys(upper, properties.largest_key) != .gt else false,
+            };
+        if (!is_inside) return self.damaged(failure, place.offset);
+    }
+
+    /// Blocks must follow one another from the file's start to the range tombstones, and their keys ascend.
     fn loadIndex(self: *Table, footer: format.Footer, failure: *Fault) fault.Error!void {
         const at = footer.index.offset;
+        if (self.properties.block_count == 0) {
+            const is_empty = std.mem.eql(u8, self.index_content[0..footer.index.bytes], &.{ 0, 0, 0, 0 });
+            if (!is_empty or self.properties.ranges.offset != 0) return self.damaged(failure, at);
+            return;
+        }
         const content = block_reader.Block.parse(self.index_content[0..footer.index.bytes]) catch return self.damaged(failure, at);
         // Each entry is a restart point, so their number is known, and bounded by the block's size.
         const count = content.restarts.len;
@@ -169,7 +207,7 @@ pub const Table = struct {
             }
             rows.next() catch return self.damaged(failure, at);
         }
-        if (rows.valid or offset != footer.filter.offset) return self.damaged(failure, at);
+        if (rows.valid or offset != self.properties.ranges.offset) return self.damaged(failure, at);
 
         const first = self.index[0].key;
         // Sorted, so what the first and the last share, all share.
@@ -209,6 +247,16 @@ pub const Table = struct {
     }
 
     // -----------------------------------------------------------------------------------------------------------
+
+    /// Whether the whole span lies below the key.
+    pub fn endsBefore(self: *const Table, key: []const u8) bool {
+        const order = internal_key.compareKeys(self.properties.largest_key, key);
+        return switch (self.properties.largest_kind) {
+            .inclusive => order == .lt,
+            .exclusive => order != .gt,
+            .unbounded => false,
+        };
+    }
 
     pub fn mayContain(self: *const Table, hash: u64) bool {
         if (self.filter) |*present| {
@@ -390,15 +438,14 @@ pub const Table = struct {
     }
 
     /// Reads every block from the disk and every entry in it: order, counts and bounds must be what the index, the
-    /// filter and the properties say.
+    /// filter and the properties say. The range tombstones were read when the table was opened, and are read again.
     pub fn verify(self: *Table, failure: *Fault) fault.Error!void {
+        const properties = &self.properties;
+        if (properties.ranges.bytes > 0) gpa.free(try self.loadBlock(properties.ranges, failure));
         var rows: block_reader.Iterator = .{ .gpa = gpa };
         defer rows.deinit();
-        var last_key: std.ArrayList(u8) = .empty;
-        defer last_key.deinit(gpa);
-        var last_trailer: u64 = 0;
-        var entries: u64 = 0;
-        var deletes: u64 = 0;
+        var found: Tally = .{};
+        defer found.deinit();
         var ahead: Readahead = .{};
         defer ahead.deinit();
         for (self.index, 0..) |*entry, number| {
@@ -408,25 +455,79 @@ pub const Table = struct {
             rows.attach(block_reader.Block.parsed(contentOf(fresh)));
             rows.seekFirst() catch return self.damaged(failure, at);
             while (rows.valid) : (rows.next() catch return self.damaged(failure, at)) {
-                const ascends = entries == 0 or internal_key.compare(last_key.items, last_trailer, rows.key, rows.trailer) == .lt;
+                const ascends = found.entries == 0 or
+                    internal_key.compare(found.last_key.items, found.last_trailer, rows.key, rows.trailer) == .lt;
                 if (!ascends) return self.damaged(failure, at);
-                if (entries == 0 and !internal_key.equalKeys(rows.key, self.properties.smallest_key)) return self.damaged(failure, at);
+                if (found.entries == 0 and internal_key.compareKeys(rows.key, properties.smallest_key) == .lt) return self.damaged(failure, at);
                 if (self.filter) |*present| {
                     if (!present.mayContain(filter.hashKey(rows.key))) return self.damaged(failure, at);
                 }
-                entries += 1;
-                deletes += @intFromBool(internal_key.typeOf(rows.trailer) == @intFromEnum(abi.EntryType.delete));
                 const sequence = internal_key.sequenceOf(rows.trailer);
-                if (sequence < self.properties.smallest_sequence or sequence > self.properties.largest_sequence)
-                    return self.damaged(failure, at);
-                last_key.clearRetainingCapacity();
-                last_key.appendSlice(gpa, rows.key) catch return failure.fail(.no_memory);
-                last_trailer = rows.trailer;
+                if (sequence < properties.smallest_sequence or sequence > properties.largest_sequence) return self.damaged(failure, at);
+                found.add(rows.key, rows.trailer, rows.value) catch |e| return switch (e) {
+                    error.Damaged => self.damaged(failure, at),
+                    error.OutOfMemory => failure.fail(.no_memory),
+                };
             }
-            if (internal_key.compare(last_key.items, last_trailer, entry.key, entry.trailer) == .gt) return self.damaged(failure, at);
+            if (internal_key.compare(found.last_key.items, found.last_trailer, entry.key, entry.trailer) == .gt) return self.damaged(failure, at);
+            found.raw_bytes += contentOf(fresh).len;
         }
-        if (entries != self.properties.entry_count or deletes != self.properties.delete_count) return self.damaged(failure, 0);
-        if (!internal_key.equalKeys(last_key.items, self.properties.largest_key)) return self.damaged(failure, 0);
+        if (!found.isAs(properties)) return self.damaged(failure, 0);
+        if (!self.spans(&found)) return self.damaged(failure, 0);
+    }
+
+    /// The span is as narrow as points and range tombstones allow.
+    fn spans(self: *const Table, found: *const Tally) bool {
+        const properties = &self.properties;
+        if (found.entries > 0 and self.endsBefore(found.last_key.items)) return false;
+        const reaches_up = properties.largest_kind != .inclusive or
+            (found.entries > 0 and internal_key.equalKeys(found.last_key.items, properties.largest_key));
+        const from_points = found.entries > 0 and internal_key.equalKeys(found.first_key.items, properties.smallest_key);
+        const from_ranges = if (self.ranges) |ranges| internal_key.equalKeys(ranges.lowest(), properties.smallest_key) else false;
+        return reaches_up and (from_points or from_ranges);
+    }
+};
+
+/// What the entries of a table come to.
+const Tally = struct {
+    entries: u64 = 0,
+    deletes: u64 = 0,
+    merges: u64 = 0,
+    expiring: u64 = 0,
+    raw_bytes: u64 = 0,
+    first_key: std.ArrayList(u8) = .empty,
+    last_key: std.ArrayList(u8) = .empty,
+    last_trailer: u64 = 0,
+    blobs: BlobTally = .{},
+
+    fn deinit(self: *Tally) void {
+        self.first_key.deinit(gpa);
+        self.last_key.deinit(gpa);
+        self.blobs.deinit(gpa);
+    }
+
+    fn add(self: *Tally, key: []const u8, trailer: u64, value: []const u8) error{ OutOfMemory, Damaged }!void {
+        switch (std.enums.fromInt(abi.EntryType, internal_key.typeOf(trailer)) orelse return error.Damaged) {
+            .put => {},
+            .delete => self.deletes += 1,
+            .merge => self.merges += 1,
+            .delete_range => return error.Damaged,
+            .put_expiring, .put_blob_expiring => self.expiring += 1,
+            .put_blob => {},
+        }
+        try self.blobs.add(gpa, trailer, value);
+        if (self.entries == 0) try self.first_key.appendSlice(gpa, key);
+        self.entries += 1;
+        self.last_key.clearRetainingCapacity();
+        try self.last_key.appendSlice(gpa, key);
+        self.last_trailer = trailer;
+    }
+
+    fn isAs(self: *const Tally, properties: *const format.Properties) bool {
+        return self.entries == properties.entry_count and self.deletes == properties.delete_count and
+            self.merges == properties.merge_count and self.expiring == properties.expiring_count and
+            self.raw_bytes == properties.raw_bytes and
+            std.mem.eql(u8, std.mem.sliceAsBytes(self.blobs.list.items), std.mem.sliceAsBytes(properties.blobs));
     }
 };
 

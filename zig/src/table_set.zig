@@ -5,7 +5,6 @@
 const std = @import("std");
 const abi = @import("abi.zig");
 const handle_table = @import("handle_table.zig");
-const internal_key = @import("internal_key.zig");
 const Table = @import("table_reader.zig").Table;
 
 const gpa = std.heap.c_allocator;
@@ -119,7 +118,7 @@ fn build(words: []align(1) const i32) error{ OutOfMemory, Invalid, Closed }!*Ver
 fn areDisjoint(level: []const *Table) bool {
     if (level.len < 2) return true;
     for (level[0 .. level.len - 1], level[1..]) |left, right| {
-        if (internal_key.compareKeys(left.properties.largest_key, right.properties.smallest_key) != .lt) return false;
+        if (!left.endsBefore(right.properties.smallest_key)) return false;
     }
     return true;
 }

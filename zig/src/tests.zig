@@ -31,8 +31,12 @@ test {
     _ = @import("compression.zig");
     _ = @import("filter.zig");
     _ = @import("internal_key.zig");
+    _ = @import("tests/range_fragments_test.zig");
+    _ = @import("merge_operator.zig");
+    _ = @import("tests/version_filter_test.zig");
     _ = @import("tests/skip_list_test.zig");
     _ = @import("tests/model_test.zig");
     _ = @import("tests/table_io_test.zig");
     _ = @import("tests/table_test.zig");
+    _ = @import("tests/flush_test.zig");
 }

@@ -31,7 +31,20 @@ pub const MemtableWriter = struct {
         self.add(.delete, key, sequence, "");
     }
 
+    /// An empty upper bound: to the end.
+    pub fn deleteRange(self: *MemtableWriter, lower: []const u8, upper: []const u8, sequence: u64) void {
+        const header = self.memtable.header;
+        const at = self.insert(.delete_range, lower, sequence, upper, header.newest_range);
+        @atomicStore(u32, &header.newest_range, at, .release);
+        _ = @atomicRmw(u32, &header.range_count, .Add, 1, .release);
+    }
+
+    /// A point entry.
     pub fn add(self: *MemtableWriter, entry_type: abi.EntryType, key: []const u8, sequence: u64, value: []const u8) void {
+        _ = self.insert(entry_type, key, sequence, value, 0);
+    }
+
+    fn insert(self: *MemtableWriter, entry_type: abi.EntryType, key: []const u8, sequence: u64, value: []const u8, previous: u32) u32 {
         const header = self.memtable.header;
         const words: u32 = @intCast(memtable_reader.entry_header_words + (key.len + 3) / 4 + (value.len + 3) / 4);
         const at = @atomicRmw(u32, &header.tail_words, .Add, words, .monotonic);
@@ -39,7 +52,7 @@ pub const MemtableWriter = struct {
         const entry: *abi.MemtableEntry = @ptrCast(self.memtable.words + at);
         entry.* = .{
             .older = header.newest_entry,
-            .previous = 0,
+            .previous = previous,
             .sequence_low = @truncate(sequence),
             .sequence_high_and_type = @intCast((sequence >> 32) | (@as(u64, @intFromEnum(entry_type)) << 24)),
             .key_bytes = @intCast(key.len),
@@ -50,5 +63,6 @@ pub const MemtableWriter = struct {
         @memcpy((bytes + std.mem.alignForward(usize, key.len, 4))[0..value.len], value);
         _ = @atomicRmw(u32, &header.entry_count, .Add, 1, .monotonic);
         @atomicStore(u32, &header.newest_entry, at, .release);
+        return at;
     }
 };

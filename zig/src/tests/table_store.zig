@@ -19,6 +19,8 @@ pub const TableStore = struct {
     block_bytes: u32 = 4096,
     filter_bits_per_key: u32 = 10,
     compression: abi.Compression = .none,
+    now: f64 = 0,
+    merge_operator: abi.MergeOperator = .none,
 
     pub fn init(self: *TableStore) !void {
         const on = try disk_simulated.create(1);
@@ -102,6 +104,8 @@ pub const TableStore = struct {
         job.family = 7;
         job.compression = @intFromEnum(self.compression);
         job.compression_level = 3;
+        job.now = self.now;
+        job.merge_operator = @intFromEnum(self.merge_operator);
         job.description_region = self.description;
         return job;
     }

@@ -1,0 +1,445 @@
+//! The filter against a plain reader: random histories of every type of entry, with range tombstones, an older level below
+//! and a newer one above. Whoever may read (each snapshot at its time, the newest reader from now on) finds the same
+//! before and after. The reader here is written from docs/tree.md's table and shares no code with the library but the fold.
+
+const std = @import("std");
+const builtin = @import("builtin");
+const abi = @import("../abi.zig");
+const fault = @import("../fault.zig");
+const internal_key = @import("../internal_key.zig");
+const merge_operator = @import("../merge_operator.zig");
+const range_fragments = @import("../range_fragments.zig");
+const version_filter = @import("../version_filter.zig");
+const Fragments = range_fragments.Fragments;
+const Tombstone = range_fragments.Tombstone;
+const VersionFilter = version_filter.VersionFilter;
+const testing = std.testing;
+const gpa = testing.allocator;
+
+const keys = [_][]const u8{ "", "a", "ab", "b", "c\x00" };
+const bounds = [_][]const u8{ "", "a", "a\x00", "ab", "abc", "b", "c", "d" };
+
+fn trailerOf(sequence: u64, entry_type: abi.EntryType) u64 {
+    return internal_key.trailer(sequence, @intCast(@intFromEnum(entry_type)));
+}
+
+const Entry = struct {
+    key: []const u8,
+    sequence: u64,
+    type: abi.EntryType,
+    value: []const u8,
+
+    fn lessThan(_: void, a: Entry, b: Entry) bool {
+        return internal_key.compare(a.key, internal_key.trailer(a.sequence, 0), b.key, internal_key.trailer(b.sequence, 0)) == .lt;
+    }
+};
+
+/// Everything in one place: what is above the job, in it, and below.
+const History = struct {
+    entries: std.ArrayList(Entry) = .empty,
+    tombstones: std.ArrayList(Tombstone) = .empty,
+
+    fn addAll(self: *History, arena: std.mem.Allocator, other: *const History) !void {
+        try self.entries.appendSlice(arena, other.entries.items);
+        try self.tombstones.appendSlice(arena, other.tombstones.items);
+    }
+};
+
+/// What a reader gets.
+const Answer = union(enum) {
+    nothing,
+    value: []const u8,
+    blob: []const u8,
+    /// Operands that do not fold, or are not ours to fold, oldest first; the base if there is one.
+    stack: struct { base: ?[]const u8, blob: bool, operands: []const []const u8 },
+    /// An integer of a wrong length is among them.
+    damaged,
+};
+
+fn read(arena: std.mem.Allocator, history: *const History, operator: abi.MergeOperator, key: []const u8, sequence: u64, time: f64) !Answer {
+    var cover: u64 = 0;
+    for (history.tombstones.items) |tombstone| {
+        if (tombstone.sequence > sequence or std.mem.order(u8, key, tombstone.lower) == .lt) continue;
+        if (tombstone.upper.len > 0 and std.mem.order(u8, key, tombstone.upper) != .lt) continue;
+        cover = @max(cover, tombstone.sequence);
+    }
+    var operands: std.ArrayList([]const u8) = .empty;
+    var below = sequence + 1;
+    var base: ?[]const u8 = null;
+    var blob = false;
+    while (true) {
+        var next: ?Entry = null;
+        for (history.entries.items) |entry| {
+            if (!std.mem.eql(u8, entry.key, key) or entry.sequence >= below or entry.sequence <= cover) continue;
+            if (next == null or entry.sequence > next.?.sequence) next = entry;
+        }
+        const entry = next orelse break;
+        below = entry.sequence;
+        switch (entry.type) {
+            .put => base = entry.value,
+            .delete => {},
+            .merge => {
+                try operands.insert(arena, 0, entry.value);
+                continue;
+            },
+            .put_expiring, .put_blob_expiring => {
+                const expiry: f64 = @bitCast(std.mem.readInt(u64, entry.value[0..8], .little));
+                if (time < expiry) {
+                    base = entry.value[8..];
+                    blob = entry.type == .put_blob_expiring;
+                }
+            },
+            .put_blob => {
+                base = entry.value;
+                blob = true;
+            },
+            .delete_range => unreachable,
+        }
+        break;
+    }
+    if (operands.items.len == 0) {
+        const value = base orelse return .nothing;
+        return if (blob) .{ .blob = value } else .{ .value = value };
+    }
+    if (!merge_operator.isNative(operator)) return .{ .stack = .{ .base = base, .blob = blob, .operands = operands.items } };
+    var folded: std.ArrayList(u8) = .empty;
+    merge_operator.fold(arena, operator, if (blob) null else base, operands.items, &folded) catch |e| return switch (e) {
+        error.Damaged => .damaged,
+        else => e,
+    };
+    if (!blob) return .{ .value = folded.items };
+    const one = try arena.alloc([]const u8, 1);
+    one[0] = folded.items;
+    return .{ .stack = .{ .base = base, .blob = true, .operands = one } };
+}
+
+const Collector = struct {
+    arena: std.mem.Allocator,
+    entries: std.ArrayList(Entry) = .empty,
+
+    pub fn add(self: *Collector, key: []const u8, trailer: u64, value: []const u8) fault.Error!void {
+        self.entries.append(self.arena, .{
+            .key = self.arena.dupe(u8, key) catch return error.Fault,
+            .sequence = internal_key.sequenceOf(trailer),
+            .type = @enumFromInt(internal_key.typeOf(trailer)),
+            .value = self.arena.dupe(u8, value) catch return error.Fault,
+        }) catch return error.Fault;
+    }
+};
+
+const Case = struct {
+    arena: std.mem.Allocator,
+    random: std.Random,
+    operator: abi.MergeOperator,
+    /// What is rare: nought where all values are sound.
+    damage: u32,
+
+    fn value(self: *Case) ![]const u8 {
+        if (self.operator == .append or self.operator == .custom or self.operator == .none) {
+            return std.fmt.allocPrint(self.arena, "{d},", .{self.random.uintLessThan(u32, 100)});
+        }
+        if (self.damage > 0 and self.random.uintLessThan(u32, self.damage) == 0) return "short";
+        const number: i64 = if (self.random.uintLessThan(u32, 8) == 0) std.math.maxInt(i64) else self.random.intRangeAtMost(i64, -9, 9);
+        return self.arena.dupe(u8, &std.mem.toBytes(std.mem.nativeToLittle(i64, number)));
+    }
+
+    /// Each number from `from` to below `to` at most once.
+    fn fill(self: *Case, history: *History, from: u64, to: u64, tombstone_chance: u32) !void {
+        const chain = self.random.boolean();
+        for (@intCast(from)..@intCast(to)) |number| {
+            if (self.random.uintLessThan(u32, 5) == 0) continue;
+            if (self.random.uintLessThan(u32, 100) < tombstone_chance) {
+                const lower = bounds[self.random.uintLessThan(usize, bounds.len)];
+                const upper = if (self.random.uintLessThan(u32, 4) == 0) "" else bounds[self.random.uintLessThan(usize, bounds.len)];
+                try history.tombstones.append(self.arena, .{ .lower = lower, .upper = upper, .sequence = number });
+                continue;
+            }
+            const entry_type: abi.EntryType = switch (self.random.uintLessThan(u32, 16)) {
+                0, 1, 2 => .put,
+                3, 4 => .delete,
+                5, 6, 7 => .put_expiring,
+                8 => .put_blob,
+                9 => .put_blob_expiring,
+                else => if (chain) .merge else .put,
+            };
+            try history.entries.append(self.arena, .{
+                .key = keys[self.random.uintLessThan(usize, keys.len)],
+                .sequence = number,
+                .type = entry_type,
+                .value = try self.content(entry_type, number),
+            });
+        }
+    }
+
+    fn content(self: *Case, entry_type: abi.EntryType, number: u64) ![]const u8 {
+        var out: std.ArrayList(u8) = .empty;
+        switch (entry_type) {
+            .put_expiring, .put_blob_expiring => {
+                const expiry: f64 = @floatFromInt(self.random.uintLessThan(u32, 12));
+                try out.appendSlice(self.arena, &std.mem.toBytes(@as(u64, @bitCast(expiry))));
+            },
+            else => {},
+        }
+        switch (entry_type) {
+            .put, .put_expiring, .merge => try out.appendSlice(self.arena, try self.value()),
+            .put_blob, .put_blob_expiring => {
+                const address: abi.BlobAddress = .{ .number = 3, .offset = @floatFromInt(number), .bytes = 9, .checksum = 7 };
+                try out.appendSlice(self.arena, std.mem.asBytes(&address));
+            },
+            else => {},
+        }
+        return out.items;
+    }
+};
+
+const job_first = 20;
+const job_end = 60;
+const newest = 90;
+
+fn runCase(seed: u64) !void {
+    var arena_state: std.heap.ArenaAllocator = .init(gpa);
+    defer arena_state.deinit();
+    const arena = arena_state.allocator();
+    var random_state = std.Random.DefaultPrng.init(seed);
+    const random = random_state.random();
+    var case: Case = .{
+        .arena = arena,
+        .random = random,
+        .operator = random.enumValue(abi.MergeOperator),
+        .damage = if (random.uintLessThan(u32, 4) == 0) 6 else 0,
+    };
+
+    const bottom = random.boolean();
+    const tombstone_chance = random.uintLessThan(u32, 3) * 8;
+    var below: History = .{};
+    var job: History = .{};
+    var above: History = .{};
+    if (!bottom) try case.fill(&below, 1, job_first, tombstone_chance);
+    try case.fill(&job, job_first, job_end, tombstone_chance);
+    if (random.boolean()) try case.fill(&above, job_end, newest, tombstone_chance);
+
+    const now: f64 = @floatFromInt(random.uintLessThan(u32, 12));
+    var snapshots: [5]u64 = undefined;
+    var times: [5]f64 = undefined;
+    for (&snapshots, &times) |*snapshot, *time| {
+        snapshot.* = random.uintLessThan(u64, newest + 5);
+        time.* = @floatFromInt(random.uintAtMost(u64, @intFromFloat(now)));
+    }
+    std.mem.sort(u64, &snapshots, {}, std.sort.asc(u64));
+    std.mem.sort(f64, &times, {}, std.sort.asc(f64));
+    const snapshot_count = random.uintAtMost(usize, snapshots.len);
+    const seen = snapshots[0..snapshot_count];
+
+    const ranges = try Fragments.build(gpa, job.tombstones.items);
+    defer ranges.release();
+    var filter: VersionFilter = .init(gpa, .{
+        .snapshots = seen,
+        .ranges = if (ranges.count() == 0 and random.boolean()) null else ranges,
+        .now = now,
+        .operator = case.operator,
+        .bottom = bottom,
+    });
+    defer filter.deinit();
+    std.mem.sort(Entry, job.entries.items, {}, Entry.lessThan);
+    var collector: Collector = .{ .arena = arena };
+    for (job.entries.items) |entry| {
+        try filter.add(entry.key, trailerOf(entry.sequence, entry.type), entry.value, &collector);
+    }
+    try filter.finish(&collector);
+    const pruned = try ranges.prune(gpa, seen, bottom);
+    defer pruned.release();
+
+    var before: History = .{};
+    try before.addAll(arena, &above);
+    try before.addAll(arena, &job);
+    try before.addAll(arena, &below);
+    var after: History = .{};
+    try after.addAll(arena, &above);
+    try after.addAll(arena, &below);
+    try after.entries.appendSlice(arena, collector.entries.items);
+    var pieces = pruned.iterator();
+    defer pieces.deinit();
+    while (try pieces.next()) |piece| {
+        for (piece.sequences) |sequence| {
+            try after.tombstones.append(arena, .{ .lower = piece.lower, .upper = piece.upper, .sequence = sequence });
+        }
+    }
+
+    for (keys) |key| {
+        for (seen, times[0..seen.len]) |snapshot, time| {
+            try expectSame(arena, &before, &after, case.operator, key, snapshot, time);
+        }
+        for (0..4) |later| {
+            try expectSame(arena, &before, &after, case.operator, key, newest + 10, now + @as(f64, @floatFromInt(later * later)));
+        }
+    }
+    const folds = merge_operator.isNative(case.operator) and case.damage == 0;
+    try checkLeftOut(&job, collector.entries.items, seen, now, folds, bottom);
+}
+
+fn expectSame(arena: std.mem.Allocator, before: *const History, after: *const History, operator: abi.MergeOperator, key: []const u8, sequence: u64, time: f64) !void {
+    const expected = try read(arena, before, operator, key, sequence, time);
+    const actual = try read(arena, after, operator, key, sequence, time);
+    try testing.expectEqualDeep(expected, actual);
+}
+
+fn sameStripe(seen: []const u64, older: u64, newer: u64) bool {
+    for (seen) |snapshot| if (snapshot >= older and snapshot < newer) return false;
+    return true;
+}
+
+/// Nothing stays that has no reason to.
+fn checkLeftOut(job: *const History, entries: []const Entry, seen: []const u64, now: f64, folds: bool, bottom: bool) !void {
+    for (entries, 0..) |entry, i| {
+        const before: ?Entry = if (i > 0 and std.mem.eql(u8, entries[i - 1].key, entry.key)) entries[i - 1] else null;
+        if (i > 0) try testing.expect(Entry.lessThan({}, entries[i - 1], entry));
+        if (before) |newer| if (sameStripe(seen, entry.sequence, newer.sequence)) {
+            // Only operands stand on something of their stripe.
+            try testing.expectEqual(.merge, newer.type);
+        };
+        for (job.tombstones.items) |tombstone| {
+            if (tombstone.sequence < entry.sequence or !sameStripe(seen, entry.sequence, tombstone.sequence)) continue;
+            const inside = std.mem.order(u8, entry.key, tombstone.lower) != .lt and
+                (tombstone.upper.len == 0 or std.mem.order(u8, entry.key, tombstone.upper) == .lt);
+            try testing.expect(!inside);
+        }
+        switch (entry.type) {
+            .put_expiring, .put_blob_expiring => {
+                const expiry: f64 = @bitCast(std.mem.readInt(u64, entry.value[0..8], .little));
+                const is_seen = seen.len > 0 and seen[seen.len - 1] >= entry.sequence;
+                try testing.expect(is_seen or now < expiry);
+            },
+            .delete => if (bottom) try testing.expect(seen.len > 0 and seen[0] < entry.sequence),
+            .merge => if (folds) {
+                const next: ?Entry = if (i + 1 < entries.len and std.mem.eql(u8, entries[i + 1].key, entry.key)) entries[i + 1] else null;
+                if (next) |older| {
+                    const stands_alone = older.type == .put or older.type == .merge or older.type == .delete;
+                    try testing.expect(!stands_alone or !sameStripe(seen, older.sequence, entry.sequence));
+                } else if (bottom) {
+                    // What it stood on was there when it went by, in another stripe, and then had no reader.
+                    const stood = for (job.entries.items) |older| {
+                        if (std.mem.eql(u8, older.key, entry.key) and older.sequence < entry.sequence) break true;
+                    } else false;
+                    try testing.expect(stood and seen.len > 0);
+                }
+            },
+            else => {},
+        }
+    }
+}
+
+test "no reader can tell whether the filter has been over a history" {
+    const cases: u64 = if (builtin.mode == .Debug) 4_000 else 30_000;
+    for (1..cases) |seed| {
+        errdefer std.debug.print("seed {d}\n", .{seed});
+        try runCase(seed);
+    }
+}
+
+const Version = struct { []const u8, u64, abi.EntryType, []const u8 };
+
+fn expectFiltered(options: version_filter.Options, versions: []const Version, expected: []const Version) !void {
+    var arena_state: std.heap.ArenaAllocator = .init(gpa);
+    defer arena_state.deinit();
+    var filter: VersionFilter = .init(gpa, options);
+    defer filter.deinit();
+    var collector: Collector = .{ .arena = arena_state.allocator() };
+    for (versions) |each| try filter.add(each[0], trailerOf(each[1], each[2]), each[3], &collector);
+    try filter.finish(&collector);
+    errdefer for (collector.entries.items) |entry| std.debug.print("{s} {d} {t} {x}\n", .{ entry.key, entry.sequence, entry.type, entry.value });
+    try testing.expectEqual(expected.len, collector.entries.items.len);
+    for (expected, collector.entries.items) |each, entry| {
+        try testing.expectEqualStrings(each[0], entry.key);
+        try testing.expectEqual(each[1], entry.sequence);
+        try testing.expectEqual(each[2], entry.type);
+        try testing.expectEqualSlices(u8, each[3], entry.value);
+    }
+}
+
+fn expiring(comptime expiry: f64, comptime value: []const u8) []const u8 {
+    return comptime &(std.mem.toBytes(@as(u64, @bitCast(expiry))) ++ value[0..value.len].*);
+}
+
+const plain: version_filter.Options = .{ .snapshots = &.{}, .ranges = null, .now = 100, .operator = .none, .bottom = false };
+
+fn with(comptime field: []const u8, value: anytype) version_filter.Options {
+    var options = plain;
+    @field(options, field) = value;
+    return options;
+}
+
+test "an expired put becomes a delete where something older may lie below, and goes at the bottom" {
+    const versions: []const Version = &.{ .{ "k", 9, .put_expiring, expiring(100, "x") }, .{ "k", 8, .put, "old" }, .{ "l", 7, .put_expiring, expiring(100.5, "y") } };
+    const kept: Version = .{ "l", 7, .put_expiring, expiring(100.5, "y") };
+    try expectFiltered(plain, versions, &.{ .{ "k", 9, .delete, "" }, kept });
+    try expectFiltered(with("bottom", true), versions, &.{kept});
+    // A snapshot judges at its own time: what it sees stays.
+    try expectFiltered(with("snapshots", &[_]u64{9}), versions, &.{ versions[0], kept });
+}
+
+test "a chain is folded within its stripe, under the number of its newest operand" {
+    var options = with("operator", abi.MergeOperator.append);
+    const versions: []const Version = &.{ .{ "k", 9, .merge, "d" }, .{ "k", 8, .merge, "c" }, .{ "k", 6, .merge, "b" }, .{ "k", 5, .put, "a" }, .{ "k", 4, .put, "z" } };
+    try expectFiltered(options, versions, &.{.{ "k", 9, .put, "abcd" }});
+    options.snapshots = &.{7};
+    try expectFiltered(options, versions, &.{ .{ "k", 9, .merge, "cd" }, .{ "k", 6, .put, "ab" } });
+    options.snapshots = &.{};
+    try expectFiltered(options, versions[0..2], &.{.{ "k", 9, .merge, "cd" }});
+    options.bottom = true;
+    try expectFiltered(options, versions[0..2], &.{.{ "k", 9, .put, "cd" }});
+}
+
+test "operands are not folded onto a value that may expire, nor onto one in a blob segment" {
+    const options = with("operator", abi.MergeOperator.append);
+    const alive = expiring(101, "a");
+    try expectFiltered(
+        options,
+        &.{ .{ "k", 9, .merge, "c" }, .{ "k", 8, .merge, "b" }, .{ "k", 7, .put_expiring, alive } },
+        &.{ .{ "k", 9, .merge, "bc" }, .{ "k", 7, .put_expiring, alive } },
+    );
+    try expectFiltered(options, &.{ .{ "k", 9, .merge, "c" }, .{ "k", 7, .put_expiring, expiring(99, "a") } }, &.{.{ "k", 9, .put, "c" }});
+    const address = std.mem.toBytes(abi.BlobAddress{ .number = 4, .offset = 64, .bytes = 9, .checksum = 1 });
+    try expectFiltered(
+        options,
+        &.{ .{ "k", 9, .merge, "c" }, .{ "k", 8, .merge, "b" }, .{ "k", 7, .put_blob, &address } },
+        &.{ .{ "k", 9, .merge, "bc" }, .{ "k", 7, .put_blob, &address } },
+    );
+}
+
+test "a JavaScript operator's operands stay, with what they stand on" {
+    const versions: []const Version = &.{ .{ "k", 9, .merge, "c" }, .{ "k", 8, .merge, "b" }, .{ "k", 7, .put, "a" }, .{ "k", 6, .put, "z" } };
+    try expectFiltered(with("operator", abi.MergeOperator.custom), versions, versions[0..3]);
+}
+
+test "a range tombstone takes what is older in its stripe, and is the ground of a chain above it" {
+    const ranges = try Fragments.build(gpa, &.{.{ .lower = "k", .upper = "l", .sequence = 7 }});
+    defer ranges.release();
+    var options = with("operator", abi.MergeOperator.append);
+    options.ranges = ranges;
+    const versions: []const Version = &.{ .{ "k", 9, .merge, "c" }, .{ "k", 6, .merge, "b" }, .{ "k", 5, .put, "a" }, .{ "l", 4, .put, "z" } };
+    try expectFiltered(options, versions, &.{ .{ "k", 9, .put, "c" }, versions[3] });
+    options.snapshots = &.{6};
+    try expectFiltered(options, versions, &.{ .{ "k", 9, .put, "c" }, .{ "k", 6, .put, "ab" }, versions[3] });
+    options.snapshots = &.{8};
+    try expectFiltered(options, versions, &.{ .{ "k", 9, .merge, "c" }, versions[3] });
+}
+
+test "a stream out of order, a number used twice and values that their types do not allow are damage" {
+    const cases = [_][2]Version{
+        .{ .{ "b", 9, .put, "" }, .{ "a", 8, .put, "" } },
+        .{ .{ "a", 8, .put, "" }, .{ "a", 9, .put, "" } },
+        .{ .{ "a", 8, .put, "" }, .{ "a", 8, .delete, "" } },
+        .{ .{ "a", 8, .merge, "" }, .{ "a", 7, .put_expiring, "1234567" } },
+        .{ .{ "a", 8, .put, "" }, .{ "b", 7, .put_blob, "1234567" } },
+        .{ .{ "a", 8, .put, "" }, .{ "b", 7, .put_blob, &@as([24]u8, @splat(1)) } },
+        .{ .{ "a", 8, .put, "" }, .{ "b", 7, .put_blob_expiring, "123456789012345678901234" } },
+        .{ .{ "a", 8, .put, "" }, .{ "b", 7, .delete_range, "c" } },
+    };
+    for (cases) |versions| try testing.expectError(error.Damaged, expectFiltered(plain, &versions, &.{}));
+    var filter: VersionFilter = .init(gpa, plain);
+    defer filter.deinit();
+    var collector: Collector = .{ .arena = gpa };
+    for ([_]u8{ 0, 8, 255 }) |wrong| {
+        try testing.expectError(error.Damaged, filter.add(&.{wrong}, internal_key.trailer(3, wrong), "", &collector));
+    }
+}

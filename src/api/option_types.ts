@@ -49,6 +49,11 @@ export interface TuningOptions {
   blockSize?: number;
   /** Values this large live outside the tree. From 1 KiB, or `Infinity` (off); default: 64 KiB. */
   blobThreshold?: number;
+  /**
+   * `"leveled"`: few sorted runs, best for reads and space. `"tiered"`: runs of like size are merged, which writes each byte less
+   * often and reads more runs. Default: `"leveled"`.
+   */
+  compactionStyle?: "leveled" | "tiered";
   /** The size at which compaction starts another table. From 64 KiB; default: 64 MiB. */
   targetFileSize?: number;
   /** The size of level 1, each level below being a multiple. From 64 KiB; default: 256 MiB. */
@@ -176,6 +181,7 @@ export interface ResolvedFamilyOptions {
   readonly blockSize: number;
   /** `Infinity`: off. */
   readonly blobThreshold: number;
+  readonly compactionStyle: "leveled" | "tiered";
   readonly targetFileSize: number;
   readonly levelBaseSize: number;
   readonly keyEncoding: KeyEncodingOption;

@@ -69,6 +69,7 @@ const SMALL_SIZE = { min: KIB, unit: "bytes" };
 
 const DURABILITIES: readonly Durability[] = ["sync", "buffered", "volatile"];
 const COMPRESSION_TYPES = ["none", "zstd"] as const;
+const COMPACTION_STYLES = ["leveled", "tiered"] as const;
 const NO_COMPRESSION: ResolvedCompression = Object.freeze({ type: "none", level: 0 });
 
 /** What a family gets for which nothing was set. */
@@ -79,6 +80,7 @@ export const FAMILY_DEFAULTS: ResolvedFamilyOptions = Object.freeze({
   filterBitsPerKey: 10,
   blockSize: 4 * KIB,
   blobThreshold: 64 * KIB,
+  compactionStyle: "leveled",
   targetFileSize: 64 * MIB,
   levelBaseSize: 256 * MIB,
   keyEncoding: "binary",
@@ -171,6 +173,12 @@ export function validateColumnFamilyOptions(
       "blobThreshold",
       { ...SMALL_SIZE, infinity: true },
       base.blobThreshold,
+    ),
+    compactionStyle: checkChoice(
+      members.compactionStyle,
+      "compactionStyle",
+      COMPACTION_STYLES,
+      base.compactionStyle,
     ),
     targetFileSize: integer("targetFileSize", SIZE),
     levelBaseSize: integer("levelBaseSize", SIZE),

@@ -1,7 +1,7 @@
 /**
  * Which tables to compact next: the policy of `docs/tree.md`, and nothing else. Pure; what is running comes in as an argument.
  *
- * The last level takes what there is, and each level above a tenth of the one below, down to `levelBaseSize`: nine tenths of
+ * Leveled: the last level takes what there is, and each level above a tenth of the one below, down to `levelBaseSize`: nine tenths of
  * the data lie in one sorted run, whatever their size (the dynamic levels of RocksDB).
  */
 import { compareBytes } from "../base/bytes.ts";
@@ -13,12 +13,17 @@ export const LEVEL_LAST = 6;
 /** Tables of level 0 that make a compaction worth it. */
 export const LEVEL0_TABLES = 4;
 const LEVEL_FACTOR = 10;
+/** Sorted runs at which tiered compaction begins, and how much larger than its oldest run the whole may be. */
+const TIERED_RUNS = 8;
+const TIERED_SPACE = 3;
 /** Share of deletes among the entries that makes a table worth rewriting. */
 const TOMBSTONE_SHARE = 1 / 4;
 /** A table moves by an edit alone unless a later compaction would have to rewrite more than so many times its target below. */
 const MOVE_OVERLAP_FACTOR = 10;
 
 export interface PickerTuning {
+  /** `"leveled"`: few sorted runs, for reads and space. `"tiered"`: runs of like size merge, each byte is written less often. */
+  readonly compactionStyle: "leveled" | "tiered";
   readonly levelBaseSize: number;
   readonly targetFileSize: number;
 }
@@ -54,6 +59,17 @@ export function pickCompaction(
   tuning: PickerTuning,
   context: PickerContext,
 ): Compaction | undefined {
+  const bySize = tuning.compactionStyle === "tiered"
+    ? pickTiered(levels, context)
+    : pickLeveled(levels, tuning, context);
+  return bySize ?? pickGarbage(levels, context) ?? pickTombstones(levels, context);
+}
+
+function pickLeveled(
+  levels: Levels,
+  tuning: PickerTuning,
+  context: PickerContext,
+): Compaction | undefined {
   const targets = levelTargets(levels, tuning);
   const scores = levels.map((_, level) => ({ level, score: scoreOf(levels, level, targets) }))
     .filter(({ level, score }) => score >= 1 && level < LEVEL_LAST)
@@ -64,7 +80,31 @@ export function pickCompaction(
       : pickDeeper(levels, level, context);
     if (found !== undefined) return found;
   }
-  return pickGarbage(levels, context) ?? pickTombstones(levels, context);
+  return undefined;
+}
+
+/**
+ * Each table of level 0 is a sorted run, and so is each level below, the deeper the older. Level 0 takes along whatever older runs
+ * are not larger than what is being merged already, and everything once the oldest is less than a third of the whole.
+ */
+function pickTiered(levels: Levels, context: PickerContext): Compaction | undefined {
+  const runs = levels.slice(1).flatMap((tables, index) =>
+    tables.length === 0 ? [] : [{ level: index + 1, tables }]
+  );
+  const newest = levels[0];
+  if (newest.length === 0 || newest.length + runs.length < TIERED_RUNS) return undefined;
+  const oldest = bytesOf(runs.at(-1)?.tables ?? []);
+  let taken = bytesOf(newest);
+  const whole = runs.reduce((sum, { tables }) => sum + bytesOf(tables), taken);
+  const mergesAll = whole > TIERED_SPACE * oldest;
+  const inputs = [...newest];
+  for (const { level, tables } of runs) {
+    const isNext = mergesAll || level === 1 || bytesOf(tables) <= taken;
+    if (!isNext) return admitted(levels, inputs, level - 1, "level 0", context);
+    inputs.push(...tables);
+    taken += bytesOf(tables);
+  }
+  return admitted(levels, inputs, LEVEL_LAST, "level 0", context);
 }
 
 /** Everything of a span into the last level. `undefined` if there is nothing, or something of it is being compacted. */
@@ -87,6 +127,7 @@ export function pickWhole(
 
 /** Bytes that compaction has yet to move, over all levels: an estimate of what the tree owes. */
 export function compactionDebt(levels: Levels, tuning: PickerTuning): number {
+  if (tuning.compactionStyle === "tiered") return bytesOf(levels[0]);
   const targets = levelTargets(levels, tuning);
   let debt = (levels[0]?.length ?? 0) >= LEVEL0_TABLES ? bytesOf(levels[0]) : 0;
   for (let level = 1; level < LEVEL_LAST; level++) {

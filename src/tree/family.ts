@@ -27,6 +27,7 @@ export interface FamilyTuning {
   filterBitsPerKey: number;
   /** From level 0, never empty; the last stands for all levels below. */
   compression: readonly LevelCompression[];
+  compactionStyle: "leveled" | "tiered";
   targetFileSize: number;
   levelBaseSize: number;
 }

@@ -17,7 +17,11 @@ import type { Table } from "../../src/tree/version.ts";
 import { test } from "../harness.ts";
 
 const ENTRY_BYTES = 100;
-const TUNING = { levelBaseSize: 2_000, targetFileSize: 500 };
+const TUNING = {
+  compactionStyle: "leveled" as "leveled" | "tiered",
+  levelBaseSize: 2_000,
+  targetFileSize: 500,
+};
 const IDLE: PickerContext = {
   running: [],
   oldestSnapshot: Infinity,
@@ -133,6 +137,7 @@ test("tables that point to a mostly dead blob segment are written again", () => 
 class ModelTree {
   readonly entries = new Map<Table, Map<number, number>>();
   readonly cursors = new Map<number, Uint8Array>();
+  constructor(readonly tuning: typeof TUNING) {}
   #sequence = 0;
   written = 0;
 
@@ -148,7 +153,7 @@ class ModelTree {
   settle(): void {
     for (let round = 0;; round++) {
       assert.ok(round < 1_000, "the policy comes to an end");
-      const picked = pickCompaction(this.levels, TUNING, { ...IDLE, cursors: this.cursors });
+      const picked = pickCompaction(this.levels, this.tuning, { ...IDLE, cursors: this.cursors });
       if (picked === undefined) return;
       this.#carryOut(picked);
       this.check();
@@ -204,14 +209,17 @@ test("whatever is flushed, levels stay disjoint and newest first, and the policy
     maxLength: 60,
   });
   fc.assert(
-    fc.property(flushes, (all) => {
-      const tree = new ModelTree();
+    fc.property(flushes, fc.constantFrom("leveled", "tiered"), (all, compactionStyle) => {
+      const tree = new ModelTree({ ...TUNING, compactionStyle });
       for (const keys of all) {
         tree.flush(keys);
         tree.settle();
       }
       const [upper] = tree.levels;
-      assert.ok(upper.length < LEVEL0_TABLES, `${upper.length} tables on level 0`);
+      assert.ok(
+        upper.length < (compactionStyle === "leveled" ? LEVEL0_TABLES : 8),
+        `${upper.length} tables on level 0`,
+      );
     }),
     { numRuns: 60 },
   );

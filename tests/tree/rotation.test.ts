@@ -113,6 +113,9 @@ test("rotations at once happen once: an empty memtable is not frozen", () => {
     maxWriteBuffers: 4,
     blockSize: 4096,
     filterBitsPerKey: 10,
+    compactionStyle: "leveled" as const,
+    targetFileSize: 65_536,
+    levelBaseSize: 65_536,
     compression: [{ type: "none" as const, level: 0 }],
   };
   const family = new Family(1, "family", tuning, [], context);

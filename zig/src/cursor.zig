@@ -10,12 +10,15 @@ const abi = @import("abi.zig");
 const fault = @import("fault.zig");
 const handle_table = @import("handle_table.zig");
 const internal_key = @import("internal_key.zig");
+const memtable_ranges = @import("memtable_ranges.zig");
 const merge_iterator = @import("merge_iterator.zig");
+const range_cover = @import("range_cover.zig");
 const region = @import("region.zig");
 const skip_list = @import("skip_list.zig");
 const table_set = @import("table_set.zig");
 const Access = @import("table_reader.zig").Access;
 const Fault = fault.Fault;
+const Fragments = @import("range_fragments.zig").Fragments;
 const Memtable = @import("memtable_reader.zig").Memtable;
 const RangeWalk = @import("range_walk.zig").RangeWalk;
 const RowPage = @import("row_page.zig").RowPage;
@@ -83,6 +86,9 @@ const Cursor = struct {
         const request: *const abi.CursorRequest = @ptrCast(@alignCast(memory.ptr + abi.cursor_request_offset));
         const highest: f64 = @floatFromInt(internal_key.sequence_max);
         if (!(request.sequence >= 0 and request.sequence <= highest)) return failure.fail(.invalid);
+        // Written so that a NaN fails too.
+        if (!(request.now >= 0)) return failure.fail(.invalid);
+        const operator = std.enums.fromInt(abi.MergeOperator, request.merge_operator) orelse return failure.fail(.invalid);
         if (request.memtable_count > abi.cursor_memtables_max) return failure.fail(.invalid);
         if (request.lower_bytes > abi.key_bytes_max or request.upper_bytes > abi.key_bytes_max) return failure.fail(.invalid);
 
@@ -97,7 +103,15 @@ const Cursor = struct {
             .walk = .{
                 .gpa = gpa,
                 .merge = .{ .sources = &.{}, .heap = &.{} },
+                .covers = .{ .gpa = gpa, .sequence = @intFromFloat(request.sequence) },
+                .chain = .{
+                    .gpa = gpa,
+                    .operator = operator,
+                    .newest_first = request.reverse == 0,
+                    .keys_only = request.keys_only != 0,
+                },
                 .sequence = @intFromFloat(request.sequence),
+                .now = request.now,
                 .lower = bounds[0..request.lower_bytes],
                 .upper = if (request.has_upper != 0) bounds[request.lower_bytes..] else null,
                 .reverse = request.reverse != 0,
@@ -107,6 +121,7 @@ const Cursor = struct {
         errdefer self.destroy();
         try self.pin(request, failure);
         self.gatherSources() catch return failure.fail(.no_memory);
+        try self.gatherRanges(failure);
         return self;
     }
 
@@ -160,8 +175,32 @@ const Cursor = struct {
         }
     }
 
+    /// The range tombstones of all sources. Those of a memtable may move on while the cursor is open: it keeps what it got.
+    fn gatherRanges(self: *Cursor, failure: *Fault) fault.Error!void {
+        const walk = &self.walk;
+        const covers = &walk.covers;
+        for (self.memtables.items) |memtable| {
+            try memtable_ranges.collect(gpa, memtable, walk.sequence, walk.lower, walk.upper, &covers.kept, failure);
+        }
+        for (covers.kept.items) |fragments| covers.add(&.{fragments}) catch return failure.fail(.no_memory);
+        var row: std.ArrayList(*const Fragments) = .empty;
+        defer row.deinit(gpa);
+        for (self.sources.items) |*source| switch (source.from) {
+            .memtable => {},
+            .level => |*level| {
+                row.clearRetainingCapacity();
+                for (level.tables) |table| {
+                    const ranges = table.ranges orelse continue;
+                    if (!range_cover.touches(ranges, walk.lower, walk.upper)) continue;
+                    row.append(gpa, ranges) catch return failure.fail(.no_memory);
+                }
+                if (row.items.len > 0) covers.add(row.items) catch return failure.fail(.no_memory);
+            },
+        };
+    }
+
     fn touches(self: *const Cursor, table: *const Table) bool {
-        if (internal_key.compareKeys(table.properties.largest_key, self.walk.lower) == .lt) return false;
+        if (table.endsBefore(self.walk.lower)) return false;
         const upper = self.walk.upper orelse return true;
         return internal_key.compareKeys(table.properties.smallest_key, upper) == .lt;
     }

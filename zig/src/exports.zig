@@ -169,6 +169,12 @@ pub export fn varve_memtable_release(id: i32) i32 {
     return tables.memtableRelease(id);
 }
 
+/// The greatest number, at most `sequence`, of a range tombstone of the memtable that covers the key, which lies in the
+/// context; zero: none does; negative: a Code.
+pub export fn varve_memtable_cover(id: i32, context: i32, key_bytes: u32, sequence: f64) f64 {
+    return tables.memtableCover(id, context, key_bytes, sequence);
+}
+
 pub export fn varve_version_create(context: i32, count: u32) i32 {
     return tables.versionCreate(context, count);
 }

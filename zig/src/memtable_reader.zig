@@ -41,6 +41,15 @@ pub const Memtable = struct {
         return @atomicLoad(u32, &self.header.newest_entry, .acquire);
     }
 
+    /// Of the newest entry, or of one that is newer than whoever asks may see.
+    pub fn lastSequence(self: Memtable) u64 {
+        const stored = @atomicLoad(u64, @as(*const u64, @ptrCast(&self.header.last_sequence)), .monotonic);
+        const number: f64 = @bitCast(stored);
+        const highest: f64 = @floatFromInt(internal_key.sequence_max);
+        // Anything else is no number of ours: nothing is known.
+        return if (number > 0 and number <= highest) @intFromFloat(number) else internal_key.sequence_max;
+    }
+
     /// How many range tombstones there are, at least; then `newestRange` leads to all of them.
     pub inline fn rangeCount(self: Memtable) u32 {
         return @atomicLoad(u32, &self.header.range_count, .acquire);

@@ -66,6 +66,40 @@ pub const Source = struct {
         return self.load(failure);
     }
 
+    /// No entry between the current one and `end` that has a number above `floor` is passed over. REQUIRES: `largestSequence` is
+    /// at most `floor`. Forward, null is behind all keys.
+    fn jump(self: *Source, comptime direction: Direction, end: ?[]const u8, floor: u64, access: Access, failure: *Fault) fault.Error!bool {
+        switch (self.from) {
+            .memtable => |*place| switch (direction) {
+                .forward => if (end) |key| place.seek(key, std.math.maxInt(u64)) else {
+                    place.node = 0;
+                },
+                .backward => place.seekBefore(end.?, std.math.maxInt(u64)),
+            },
+            .level => |*place| switch (direction) {
+                .forward => try place.jump(end, floor, access, failure),
+                .backward => try place.jumpBefore(end.?, floor, access, failure),
+            },
+        }
+        return self.load(failure);
+    }
+
+    /// Nothing in the memtable, or in the table that it stands in, has a greater number, as far as readers of this stream see.
+    fn largestSequence(self: *const Source) u64 {
+        return switch (self.from) {
+            .memtable => |*place| place.memtable.lastSequence(),
+            .level => |*place| place.tables[place.table_index].properties.largest_sequence,
+        };
+    }
+
+    /// The current entry is not what it should be.
+    pub fn damaged(self: *const Source, failure: *Fault) fault.Error {
+        return switch (self.from) {
+            .memtable => failure.fail(.invalid),
+            .level => |*place| failure.corrupt(place.tables[place.table_index].file.number, place.tables[place.table_index].blockOffset(place.block_index)),
+        };
+    }
+
     inline fn load(self: *Source, failure: *Fault) fault.Error!bool {
         switch (self.from) {
             .memtable => |*place| {
@@ -136,11 +170,31 @@ pub const MergeIterator = struct {
 
     /// REQUIRES: `top` is not null; same direction as the seek.
     pub inline fn advance(self: *MergeIterator, comptime direction: Direction, access: Access, failure: *Fault) fault.Error!void {
-        const source = self.heap[0];
-        const there = source.advance(direction, access, failure) catch |e| {
+        const there = self.heap[0].advance(direction, access, failure) catch |e| {
             self.heap_count = 0;
             return e;
         };
+        self.moved(direction, there);
+    }
+
+    /// Every entry of the source on top that has a number above this is in another of its tables.
+    pub fn topSequenceMax(self: *const MergeIterator) u64 {
+        return self.heap[0].largestSequence();
+    }
+
+    /// Moves the source on top to `end` (forward: null is behind all keys; backward: to the last key below it), or to its
+    /// first table on the way with a number above `floor`. REQUIRES: as `advance`; `topSequenceMax` is at most `floor`.
+    pub fn jump(self: *MergeIterator, comptime direction: Direction, end: ?[]const u8, floor: u64, access: Access, failure: *Fault) fault.Error!void {
+        const there = self.heap[0].jump(direction, end, floor, access, failure) catch |e| {
+            self.heap_count = 0;
+            return e;
+        };
+        self.moved(direction, there);
+    }
+
+    /// The source on top stands on another entry, or (not `there`) has none left.
+    inline fn moved(self: *MergeIterator, comptime direction: Direction, there: bool) void {
+        const source = self.heap[0];
         if (!there) {
             self.heap_count -= 1;
             self.heap[0] = self.heap[self.heap_count];

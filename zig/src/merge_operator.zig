@@ -41,20 +41,25 @@ pub fn fold(gpa: std.mem.Allocator, operator: Operator, base: ?[]const u8, opera
     }
     var result = try integer(base orelse operands[0]);
     for (if (base == null) operands[1..] else operands) |operand| {
-        const next = try integer(operand);
-        result = switch (operator) {
-            .add => result +% next,
-            .max => @max(result, next),
-            .min => @min(result, next),
-            else => unreachable,
-        };
+        result = combine(operator, result, try integer(operand));
     }
     try out.appendSlice(gpa, &std.mem.toBytes(std.mem.nativeToLittle(i64, result)));
 }
 
-fn integer(value: []const u8) error{Damaged}!i64 {
+/// An operand, or a base, as the operators on integers read it.
+pub fn integer(value: []const u8) error{Damaged}!i64 {
     if (value.len != integer_bytes) return error.Damaged;
     return std.mem.readInt(i64, value[0..integer_bytes], .little);
+}
+
+/// What two of them come to, in whichever order. REQUIRES: an operator on integers.
+pub fn combine(operator: Operator, a: i64, b: i64) i64 {
+    return switch (operator) {
+        .add => a +% b,
+        .max => @max(a, b),
+        .min => @min(a, b),
+        .none, .append, .custom => unreachable,
+    };
 }
 
 const testing = std.testing;

@@ -1,8 +1,12 @@
-//! Point reads: the newest version of one key in a version's tables that a sequence number may see. Memtables are
-//! TypeScript's; it looks there first. Any thread; a context belongs to the thread that calls.
+//! Point reads: what decides about one key in a version's tables, for a sequence number: the newest entry that it may
+//! see, or a range tombstone above that, which counts as a `delete` with the tombstone's number. Of a merge operand
+//! the reader learns only that it is one, and goes the general way; whether a value has expired, and where a large one
+//! lies, is for him to judge. Memtables are TypeScript's; it looks there first. Any thread; a context belongs to the
+//! thread that calls.
 
 const std = @import("std");
 const abi = @import("abi.zig");
+const block_cache = @import("block_cache.zig");
 const fault = @import("fault.zig");
 const filter = @import("filter.zig");
 const internal_key = @import("internal_key.zig");
@@ -11,6 +15,7 @@ const table_iterator = @import("table_iterator.zig");
 const table_reader = @import("table_reader.zig");
 const table_set = @import("table_set.zig");
 const Access = table_reader.Access;
+const EntryType = abi.EntryType;
 const Fault = fault.Fault;
 const Table = table_reader.Table;
 
@@ -29,7 +34,7 @@ pub fn get(version: i32, context: i32, key_bytes: u32, sequence: f64, flags: u32
     const access: Access = if (flags & flag_cached != 0) .cached else .disk;
     const found = lookup(version, key, sequence, access, &failure) catch return failure.report();
     const entry = found orelse return 0;
-    defer entry.block.release();
+    defer entry.release();
     if (entry.value.len <= abi.context_value_area_bytes) {
         @memcpy(memory[abi.context_value_offset..][0..entry.value.len], entry.value);
     } else {
@@ -49,7 +54,7 @@ pub fn run(job: *abi.GetJob, failure: *Fault) fault.Error!i32 {
     if (job.key_bytes > abi.key_bytes_max) return failure.fail(.invalid);
     const key = region.part(job.region, 0, job.key_bytes) orelse return failure.fail(.closed);
     const found = try lookup(job.version, key, job.sequence, .disk, failure) orelse return 0;
-    defer found.block.release();
+    defer found.release();
     if (found.value.len > 0) job.value_region = try copyOut(found.value, failure);
     job.value_bytes = @intCast(found.value.len);
     job.entry_type = internal_key.typeOf(found.trailer);
@@ -65,7 +70,19 @@ fn copyOut(value: []const u8, failure: *Fault) fault.Error!region.Id {
     return id;
 }
 
-fn lookup(version: i32, key: []const u8, sequence: f64, access: Access, failure: *Fault) fault.Error!?Table.Found {
+/// An entry, or what a range tombstone makes of one.
+const Answer = struct {
+    trailer: u64,
+    /// In `block`; nothing but for puts of all kinds.
+    value: []const u8 = &.{},
+    block: ?*block_cache.Block = null,
+
+    fn release(self: Answer) void {
+        if (self.block) |block| block.release();
+    }
+};
+
+fn lookup(version: i32, key: []const u8, sequence: f64, access: Access, failure: *Fault) fault.Error!?Answer {
     const highest: f64 = @floatFromInt(internal_key.sequence_max);
     if (!(sequence >= 0 and sequence <= highest)) return failure.fail(.invalid);
     const held = table_set.versions.acquire(version) orelse return failure.fail(.closed);
@@ -73,27 +90,54 @@ fn lookup(version: i32, key: []const u8, sequence: f64, access: Access, failure:
     return search(held, key, @intFromFloat(sequence), access, failure);
 }
 
-/// Level 0 newest first, then downwards: the first version found is the newest, for a level holds only what is
-/// older than everything above it.
-fn search(version: *const table_set.Version, key: []const u8, sequence: u64, access: Access, failure: *Fault) fault.Error!?Table.Found {
+/// Level 0 newest first, then downwards: the first answer decides, for a level holds only what is older than
+/// everything above it, range tombstones as well.
+fn search(version: *const table_set.Version, key: []const u8, sequence: u64, access: Access, failure: *Fault) fault.Error!?Answer {
     if (version.list.len == 0) return null;
     const hash = filter.hashKey(key);
     for (version.levels, 0..) |level, number| {
         if (number == 0) {
             for (level) |table| {
-                if (try searchTable(table, key, hash, sequence, access, failure)) |found| return found;
+                if (table.endsBefore(key)) continue;
+                if (try searchTable(table, key, hash, sequence, access, failure)) |answer| return answer;
             }
         } else {
             const index = table_iterator.tableFor(level, key);
             if (index == level.len) continue;
-            if (try searchTable(level[index], key, hash, sequence, access, failure)) |found| return found;
+            if (try searchTable(level[index], key, hash, sequence, access, failure)) |answer| return answer;
         }
     }
     return null;
 }
 
-fn searchTable(table: *Table, key: []const u8, hash: u64, sequence: u64, access: Access, failure: *Fault) fault.Error!?Table.Found {
+/// REQUIRES: the table does not end before the key.
+fn searchTable(table: *Table, key: []const u8, hash: u64, sequence: u64, access: Access, failure: *Fault) fault.Error!?Answer {
     if (internal_key.compareKeys(key, table.properties.smallest_key) == .lt) return null;
-    if (internal_key.compareKeys(key, table.properties.largest_key) == .gt) return null;
-    return table.find(key, hash, sequence, access, failure);
+    // Before the filter, which knows nothing of them.
+    const cover = if (table.ranges) |ranges| ranges.cover(key, sequence) else 0;
+    const found = try table.find(key, hash, sequence, access, failure) orelse
+        return if (cover > 0) coveredBy(cover) else null;
+    if (cover > internal_key.sequenceOf(found.trailer)) {
+        found.block.release();
+        return coveredBy(cover);
+    }
+    switch (internal_key.typeOf(found.trailer)) {
+        @intFromEnum(EntryType.put),
+        @intFromEnum(EntryType.put_expiring),
+        @intFromEnum(EntryType.put_blob),
+        @intFromEnum(EntryType.put_blob_expiring),
+        => return .{ .trailer = found.trailer, .value = found.value, .block = found.block },
+        @intFromEnum(EntryType.delete), @intFromEnum(EntryType.merge) => {
+            found.block.release();
+            return .{ .trailer = found.trailer };
+        },
+        else => {
+            found.block.release();
+            return failure.fail(.unsupported);
+        },
+    }
+}
+
+fn coveredBy(sequence: u64) Answer {
+    return .{ .trailer = internal_key.trailer(sequence, @intFromEnum(EntryType.delete)) };
 }

@@ -27,9 +27,13 @@ const Slot = struct {
     /// Log2 of the length; written before `address`.
     class: u8 = 0,
     live: std.atomic.Value(bool) = .init(false),
+    companion: std.atomic.Value(?*Companion) = .init(null),
     /// Next free slot of the same class, under `mutex`.
     next: u32 = none,
 };
+
+/// Something kept beside a region, embedded in whatever it is: `release` ends it, so it never meets the region's next life.
+pub const Companion = struct { destroy: *const fn (*Companion) void };
 
 var slots: [count_max]Slot = @splat(.{});
 var slot_count: u32 = 1;
@@ -73,6 +77,7 @@ pub fn reserve(bytes: u64) error{ OutOfMemory, Exhausted }!Id {
 pub fn release(id: Id) bool {
     const slot = lookup(id) orelse return false;
     if (slot.live.cmpxchgStrong(true, false, .acq_rel, .monotonic) != null) return false;
+    if (slot.companion.swap(null, .acq_rel)) |companion_left| companion_left.destroy(companion_left);
     const bytes = @as(usize, 1) << @intCast(slot.class);
     const advice: u32 = if (comptime builtin.os.tag.isDarwin()) c.MADV.FREE else c.MADV.DONTNEED;
     _ = c.madvise(@ptrFromInt(slot.address.raw), bytes, advice);
@@ -83,6 +88,18 @@ pub fn release(id: Id) bool {
     slot.next = pools[slot.class];
     pools[slot.class] = @intCast(id);
     return true;
+}
+
+/// What goes with the region. REQUIRES, as `accompany` does: the caller keeps the region from being released.
+pub fn companionOf(id: Id) ?*Companion {
+    const slot = lookup(id) orelse return null;
+    return slot.companion.load(.acquire);
+}
+
+/// Makes `offered` the region's companion, unless it has one; whichever it is now. REQUIRES: the region is reserved.
+pub fn accompany(id: Id, offered: *Companion) *Companion {
+    const held = lookup(id).?.companion.cmpxchgStrong(null, offered, .acq_rel, .acquire) orelse return offered;
+    return held.?;
 }
 
 /// Null for a region that is not reserved.

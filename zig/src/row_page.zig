@@ -26,6 +26,7 @@ pub const RowPage = struct {
     /// Bytes of the committed rows.
     data_bytes: u32 = 0,
     count: u32 = 0,
+    stack_count: u32 = 0,
     row_count_max: u32 = 0,
     byte_count_max: u32 = 0,
     staged_key_bytes: u32 = 0,
@@ -42,6 +43,7 @@ pub const RowPage = struct {
         self.row_count_max = row_count_max;
         self.byte_count_max = @min(byte_count_max, abi.page_data_bytes);
         self.count = 0;
+        self.stack_count = 0;
         self.data_bytes = 0;
         if (self.id != none and !self.usual) {
             _ = region.release(self.id);
@@ -85,6 +87,22 @@ pub const RowPage = struct {
         return true;
     }
 
+    /// Puts another value behind the staged key. False: it does not fit. REQUIRES: a row is staged; `value` is not part of it.
+    pub fn stageValue(self: *RowPage, value: []const u8, failure: *Fault) fault.Error!bool {
+        const need = @as(u64, self.data_bytes) + self.staged_key_bytes + value.len;
+        if (need > self.data_capacity) {
+            if (self.count > 0) return false;
+            try self.enlarge(need, failure);
+        }
+        @memcpy(self.data[self.data_bytes + self.staged_key_bytes ..][0..value.len], value);
+        self.staged_value_bytes = @intCast(value.len);
+        return true;
+    }
+
+    pub fn stagedValue(self: *const RowPage) []const u8 {
+        return self.data[self.data_bytes + self.staged_key_bytes ..][0..self.staged_value_bytes];
+    }
+
     pub inline fn stagedKey(self: *const RowPage) []const u8 {
         return self.data[self.data_bytes..][0..self.staged_key_bytes];
     }
@@ -100,6 +118,12 @@ pub const RowPage = struct {
         return key;
     }
 
+    /// The value of the last committed row is a `MergeStack`.
+    pub fn markStack(self: *RowPage) void {
+        self.offsets[2 * self.count - 1] |= abi.page_stack_bit;
+        self.stack_count += 1;
+    }
+
     pub fn finish(self: *RowPage, end: bool) region.Id {
         const header: *abi.PageHeader = @ptrCast(region.slice(self.id).?.ptr);
         header.* = .{
@@ -107,7 +131,7 @@ pub const RowPage = struct {
             .end = @intFromBool(end),
             .data_offset = self.data_offset,
             .data_bytes = self.data_bytes,
-            .stack_count = 0,
+            .stack_count = self.stack_count,
             .reserved = 0,
         };
         return self.id;
@@ -116,6 +140,8 @@ pub const RowPage = struct {
     fn enlarge(self: *RowPage, data_bytes: u64, failure: *Fault) fault.Error!void {
         std.debug.assert(self.count == 0);
         const larger = try reserve(dataOffset(self.row_count_max) + data_bytes, failure);
+        const staged_key = self.stagedKey();
+        @memcpy(region.slice(larger).?[dataOffset(self.row_count_max)..][0..staged_key.len], staged_key);
         self.deinit();
         self.id = larger;
         self.usual = false;

@@ -1,5 +1,5 @@
 //! The ordered index over a memtable: a skip list inside the memtable's own region, brought up to date when
-//! somebody asks for order (`extend`). Entries that are in it never leave it and never move.
+//! somebody asks for order (`extend`). Entries that are in it never leave it and never move. Range tombstones are not.
 //!
 //! One thread extends at a time, under the header's `index_claim`; readers take no lock and may go on while it
 //! runs. A reader sees at least every entry that was there when its `extend` returned. Nodes come from the
@@ -97,6 +97,11 @@ fn extendClaimed(memtable: Memtable, failure: *Fault) fault.Error!void {
         error.Damaged => failure.fail(.invalid),
     };
     defer gpa.free(items);
+    if (items.len == 0) {
+        // Range tombstones alone.
+        @atomicStore(u32, &memtable.header.indexed_entry, newest, .release);
+        return;
+    }
     entry_sort.sort(gpa, memtable, items) catch return failure.fail(.no_memory);
 
     const head_offset = try headOrNew(memtable, failure);

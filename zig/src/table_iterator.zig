@@ -84,6 +84,69 @@ pub const Iterator = struct {
         if (!self.rows.valid) try self.skipBackward(access, failure);
     }
 
+    /// Forward to the first entry with a key >= `end` (null: behind all), or that of the first table on the way that has
+    /// numbers above `floor`. REQUIRES: as `next`; the current table has none.
+    pub fn jump(self: *Iterator, end: ?[]const u8, floor: u64, access: Access, failure: *Fault) fault.Error!void {
+        const before = self.place(.forward);
+        const last = if (end) |key| tableFor(self.tables, key) else self.tables.len;
+        while (self.table_index < last and self.sequenceMax() <= floor) self.table_index += 1;
+        if (self.table_index < self.tables.len and self.sequenceMax() <= floor) {
+            try self.seek(end.?, std.math.maxInt(u64), access, failure);
+        } else {
+            self.letGo();
+            self.block_index = 0;
+            try self.skipForward(access, failure);
+        }
+        if (self.rows.valid and !before.isBelow(self.place(.forward))) return self.damaged(error.Damaged, failure);
+    }
+
+    /// Backward to the last entry with a key < `end`, or that of the first table on the way that has numbers above `floor`.
+    /// REQUIRES: as `previous`; the current table has none.
+    pub fn jumpBefore(self: *Iterator, end: []const u8, floor: u64, access: Access, failure: *Fault) fault.Error!void {
+        const before = self.place(.backward);
+        const last = tableFor(self.tables, end);
+        while (self.table_index > last and self.sequenceMax() <= floor) self.table_index -= 1;
+        if (self.sequenceMax() <= floor) {
+            try self.seekBefore(end, std.math.maxInt(u64), access, failure);
+        } else {
+            self.letGo();
+            self.block_index = self.tables[self.table_index].index.len;
+            try self.skipBackward(access, failure);
+        }
+        if (self.rows.valid and !self.place(.backward).isBelow(before)) return self.damaged(error.Damaged, failure);
+    }
+
+    fn sequenceMax(self: *const Iterator) u64 {
+        return self.tables[self.table_index].properties.largest_sequence;
+    }
+
+    /// Where an entry stands in the files. Keys may be anything in a damaged table; a walk that goes on by places ends.
+    const Place = struct {
+        table: usize,
+        block: usize,
+        /// Forward: where the entry ends. Backward: its interval, then the place in that.
+        entry: [2]usize,
+
+        fn isBelow(self: Place, other: Place) bool {
+            if (self.table != other.table) return self.table < other.table;
+            if (self.block != other.block) return self.block < other.block;
+            if (self.entry[0] != other.entry[0]) return self.entry[0] < other.entry[0];
+            return self.entry[1] < other.entry[1];
+        }
+    };
+
+    /// REQUIRES: `rows.valid`.
+    fn place(self: *const Iterator, comptime way: enum { forward, backward }) Place {
+        return .{
+            .table = self.table_index,
+            .block = self.block_index,
+            .entry = switch (way) {
+                .forward => .{ self.rows.position, 0 },
+                .backward => .{ self.rows.interval, self.rows.saved_index },
+            },
+        };
+    }
+
     /// Goes on to the first entry from the place (table_index, block_index), unless it stands on one.
     fn skipForward(self: *Iterator, access: Access, failure: *Fault) fault.Error!void {
         while (!self.rows.valid) {

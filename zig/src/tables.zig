@@ -6,6 +6,7 @@ const block_cache = @import("block_cache.zig");
 const cursor = @import("cursor.zig");
 const fault = @import("fault.zig");
 const flush = @import("flush.zig");
+const memtable_ranges = @import("memtable_ranges.zig");
 const memtable_reader = @import("memtable_reader.zig");
 const point_read = @import("point_read.zig");
 const region = @import("region.zig");
@@ -45,6 +46,8 @@ pub fn memtableRelease(id: region.Id) i32 {
     const memtable = memtable_reader.Memtable.open(id) orelse return abi.Code.closed.int();
     return memtable.release();
 }
+
+pub const memtableCover = memtable_ranges.coverOf;
 
 /// The version's levels lie at `context_key_offset` of the context, as `count` words: see table_set.zig.
 pub fn versionCreate(context: region.Id, count: u32) i32 {

@@ -34,6 +34,10 @@ test {
     _ = @import("tests/range_fragments_test.zig");
     _ = @import("merge_operator.zig");
     _ = @import("tests/version_filter_test.zig");
+    _ = @import("tests/memtable_ranges_test.zig");
+    _ = @import("tests/range_cover_test.zig");
+    _ = @import("merge_chain.zig");
+    _ = @import("entry_meaning.zig");
     _ = @import("tests/skip_list_test.zig");
     _ = @import("tests/model_test.zig");
     _ = @import("tests/table_io_test.zig");

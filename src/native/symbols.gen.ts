@@ -84,6 +84,10 @@ export const SYMBOLS = {
     parameters: ["i32"],
     result: "i32",
   },
+  varve_memtable_cover: {
+    parameters: ["i32", "i32", "u32", "f64"],
+    result: "f64",
+  },
   varve_version_create: {
     parameters: ["i32", "u32"],
     result: "i32",

@@ -24,7 +24,10 @@ export {
 } from "./src/testing/every_crash.ts";
 export {
   type KeyChange,
+  type MergeChange,
   type OperationOptions,
+  type RangeChange,
+  type StoreChange,
   type StoreOperation,
   storeOperations,
   type WriteDurability,

@@ -196,7 +196,7 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
 
   /**
    * Removes every key of a range by one tombstone, whatever their number: `{}` is the whole family. A range that is empty or
-   * inverted removes nothing, and writes nothing.
+   * inverted removes nothing.
    *
    * @throws {VarveError} `ERR_INVALID_ARGUMENT` also for a member that is no bound: a misspelt one would remove too much
    */
@@ -206,7 +206,6 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
       signal?.throwIfAborted();
       this.#requireWritable("delete a range");
       const bounds = resolveDeleteRange(range, this.#keyEncoding);
-      if (bounds.empty) return Promise.resolve();
       const promise = this.#handle.writer.deleteRange(this.#family.id, bounds, durability);
       return abortable(promise, signal);
     });
@@ -217,7 +216,6 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
     const { durability } = validateWriteOptions(options, this.#handle.durability);
     this.#requireWritable("delete a range");
     const bounds = resolveDeleteRange(range, this.#keyEncoding);
-    if (bounds.empty) return;
     this.#handle.writer.deleteRangeSync(this.#family.id, bounds, durability);
   }
 

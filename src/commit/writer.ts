@@ -14,10 +14,14 @@ export interface EncodedEntries {
   readonly entryCount: number;
 }
 
+const NO_ENTRIES: EncodedEntries = { bytes: new Uint8Array(0), entryCount: 0 };
+
 /** From `lower` (inclusive) to `upper` (exclusive); `undefined`: to the end. */
 export interface RangeBounds {
   readonly lower: Uint8Array;
   readonly upper: Uint8Array | undefined;
+  /** No key lies within. */
+  readonly empty: boolean;
 }
 
 export class Writer {
@@ -62,13 +66,15 @@ export class Writer {
     this.#writeSync(EntryType.merge, family, key, operand, durability);
   }
 
-  /** One range tombstone. REQUIRES: the range is not empty. */
+  /** One range tombstone; none for an empty range, which keeps its place among the writes all the same. */
   deleteRange(family: number, range: RangeBounds, durability: Durability): Promise<void> {
+    if (range.empty) return this.batch(NO_ENTRIES, durability);
     const { lower, upper = NO_VALUE } = range;
     return this.#write(EntryType.deleteRange, family, lower, upper, durability);
   }
 
   deleteRangeSync(family: number, range: RangeBounds, durability: Durability): void {
+    if (range.empty) return this.batchSync(NO_ENTRIES, durability);
     const { lower, upper = NO_VALUE } = range;
     this.#writeSync(EntryType.deleteRange, family, lower, upper, durability);
   }

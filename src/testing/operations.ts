@@ -15,15 +15,41 @@ export interface KeyChange {
   readonly bytes: number | undefined;
 }
 
+/** One operand of so many bytes, for the family's merge operator. */
+export interface MergeChange {
+  readonly family: string;
+  readonly key: string;
+  readonly operandBytes: number;
+}
+
+/** All keys from one on and below another deleted; `undefined`: to the last. */
+export interface RangeChange {
+  readonly family: string;
+  readonly from: string;
+  readonly to: string | undefined;
+}
+
+export type StoreChange = KeyChange | MergeChange | RangeChange;
+
 export type StoreOperation =
-  /** One put or delete, or a batch of several. */
+  /** One change, or a batch of several. */
   | {
     readonly type: "write";
-    readonly changes: readonly KeyChange[];
+    readonly changes: readonly StoreChange[];
     readonly durability: WriteDurability;
     /** Whether the program waits for it, and for everything before it, before it goes on. */
     readonly awaited: boolean;
   }
+  /** A put with a `ttl`, in milliseconds. */
+  | {
+    readonly type: "expire";
+    readonly change: KeyChange & { readonly bytes: number };
+    readonly ttl: number;
+    readonly durability: WriteDurability;
+    readonly awaited: boolean;
+  }
+  /** The disk's clock goes forward. */
+  | { readonly type: "advance"; readonly milliseconds: number }
   | { readonly type: "sync" | "flush"; readonly awaited: boolean }
   | { readonly type: "createFamily" | "dropFamily"; readonly family: string }
   /** A clean close, and an open. */
@@ -35,6 +61,11 @@ export interface OperationOptions {
   readonly maxLength?: number;
   /** Bytes of the largest values. */
   readonly maxBytes?: number;
+  /**
+   * Merges, for which the families need a merge operator, range deletes, puts that expire, and time that goes by, too. Default:
+   * false.
+   */
+  readonly all?: boolean;
 }
 
 /**
@@ -50,47 +81,77 @@ export interface OperationOptions {
  */
 export function storeOperations(
   fc: typeof fastCheck,
-  { families = ["left", "right"], maxLength = 24, maxBytes = 24_000 }: OperationOptions = {},
+  { families = ["left", "right"], maxLength = 24, maxBytes = 24_000, all = false }:
+    OperationOptions = {},
 ): Arbitrary<StoreOperation[]> {
-  const change = fc.record({
-    family: fc.constantFrom("default", ...families),
-    key: fc.constantFrom("a", "b", "c", "d", "e"),
+  const family = fc.constantFrom("default", ...families);
+  const key = fc.constantFrom("a", "b", "c", "d", "e");
+  const bytes = fc.oneof(
+    { weight: 2, arbitrary: fc.nat(40) },
+    { weight: 1, arbitrary: fc.nat(maxBytes) },
+  );
+  const durability = fc.constantFrom("sync" as const, "buffered" as const, "buffered" as const);
+  const awaited = fc.boolean();
+  const keyChange = fc.record({
+    family,
+    key,
     bytes: fc.oneof(
-      { weight: 4, arbitrary: fc.nat(40) },
-      { weight: 2, arbitrary: fc.nat(maxBytes) },
-      { weight: 2, arbitrary: fc.constant(undefined) },
+      { weight: 3, arbitrary: bytes },
+      { weight: 1, arbitrary: fc.constant(undefined) },
     ),
   });
+  const mergeChange = fc.record({ family, key, operandBytes: bytes });
+  const rangeChange = fc.record({ family, from: key, to: fc.option(key, { nil: undefined }) });
+  const change: Arbitrary<StoreChange> = all
+    ? fc.oneof(
+      { weight: 6, arbitrary: keyChange },
+      { weight: 4, arbitrary: mergeChange },
+      { weight: 2, arbitrary: rangeChange },
+    )
+    : keyChange;
   const write = fc.record({
     type: fc.constant("write" as const),
     changes: fc.oneof(
       { weight: 2, arbitrary: fc.array(change, { minLength: 1, maxLength: 1 }) },
       { weight: 1, arbitrary: fc.array(change, { minLength: 2, maxLength: 6 }) },
     ),
-    durability: fc.constantFrom("sync" as const, "buffered" as const, "buffered" as const),
-    awaited: fc.boolean(),
+    durability,
+    awaited,
   });
   const settle = fc.record({
     type: fc.constantFrom("sync" as const, "flush" as const, "flush" as const),
-    awaited: fc.boolean(),
+    awaited,
   });
-  const operation: Arbitrary<StoreOperation> = families.length === 0
-    ? fc.oneof({ weight: 12, arbitrary: write }, { weight: 2, arbitrary: settle })
-    : fc.oneof(
-      { weight: 12, arbitrary: write },
-      { weight: 2, arbitrary: settle },
-      {
-        weight: 1,
-        arbitrary: fc.record({
-          type: fc.constantFrom(
-            "createFamily" as const,
-            "createFamily" as const,
-            "dropFamily" as const,
-          ),
-          family: fc.constantFrom(...families),
-        }),
-      },
+  const expire = fc.record({
+    type: fc.constant("expire" as const),
+    change: fc.record({ family, key, bytes }),
+    ttl: fc.integer({ min: 1, max: 100 }),
+    durability,
+    awaited,
+  });
+  const advance = fc.record({
+    type: fc.constant("advance" as const),
+    milliseconds: fc.nat(60),
+  });
+  const familyChange = (name: Arbitrary<string>) =>
+    fc.record({
+      type: fc.constantFrom(
+        "createFamily" as const,
+        "createFamily" as const,
+        "dropFamily" as const,
+      ),
+      family: name,
+    });
+  const choices: { weight: number; arbitrary: Arbitrary<StoreOperation> }[] = [
+    { weight: 12, arbitrary: write },
+    { weight: 2, arbitrary: settle },
+  ];
+  if (all) choices.push({ weight: 2, arbitrary: expire }, { weight: 2, arbitrary: advance });
+  if (families.length > 0) {
+    choices.push(
+      { weight: 1, arbitrary: familyChange(fc.constantFrom(...families)) },
       { weight: 1, arbitrary: fc.constant({ type: "reopen" as const }) },
     );
-  return fc.array(operation, { maxLength });
+  }
+  return fc.array(fc.oneof(...choices), { maxLength });
 }

@@ -164,7 +164,7 @@ test("write options fall back to the handle's durability", () => {
 
 test("read options are a snapshot and a signal", () => {
   assert.equal(validateReadOptions(undefined).snapshot, undefined);
-  const snapshot = { sequence: 4 };
+  const snapshot = { sequence: 4, time: 0 };
   assert.equal(validateReadOptions({ snapshot }).snapshot, snapshot);
   for (const bad of [{ snapshot: 1 }, { snapshot: null }, { signal: "x" }, "a"]) {
     assert.throws(() => validateReadOptions(bad as never), invalid);

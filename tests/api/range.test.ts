@@ -104,7 +104,7 @@ test("a tuple's prefix takes in the tuples that begin with it", () => {
 });
 
 test("limit, reverse, snapshot and signal are passed on, or refused", () => {
-  const snapshot = { sequence: 1 };
+  const snapshot = { sequence: 1, time: 0 };
   const { signal } = new AbortController();
   const resolved = resolveRange({ limit: 3, reverse: true, snapshot, signal }, binary);
   assert.deepEqual([resolved.limit, resolved.reverse, resolved.empty], [3, true, false]);

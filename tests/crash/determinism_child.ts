@@ -14,6 +14,23 @@ export const OPERATIONS: readonly StoreOperation[] = [
     durability: index % 3 === 0 ? "sync" : "buffered",
     awaited: index % 4 === 0,
   })),
+  ...Array.from({ length: 12 }, (_, index): StoreOperation => ({
+    type: "write",
+    changes: [
+      { family: "left", key: "abcde"[index % 5], operandBytes: (index * 517) % 3000 },
+      { family: "default", from: "abcde"[index % 4], to: index % 3 === 0 ? undefined : "e" },
+    ],
+    durability: "buffered",
+    awaited: index % 4 === 0,
+  })),
+  {
+    type: "expire",
+    change: { family: "left", key: "a", bytes: 9 },
+    ttl: 5,
+    durability: "sync",
+    awaited: true,
+  },
+  { type: "advance", milliseconds: 5 },
   { type: "flush", awaited: false },
   { type: "sync", awaited: true },
   { type: "reopen" },

@@ -1,7 +1,8 @@
 /** Carries operations out on a store, and keeps the history. */
-import { type ColumnFamily, Varve, VarveError } from "../../mod.ts";
+import { type ColumnFamily, Varve, VarveError, type WriteBatch } from "../../mod.ts";
 import type { SimulatedDisk, StoreOperation } from "../../testing.ts";
-import { History, type State } from "./history.ts";
+import { JOINING } from "../entries.ts";
+import { type Change, History, type State, type Write } from "./history.ts";
 import { SMALL } from "./support.ts";
 
 const TEXT = { keyEncoding: "utf8", valueEncoding: "utf8" } as const;
@@ -9,20 +10,29 @@ export const PATH = "/home/user/data";
 
 type TextFamily = ColumnFamily<string, string, string, string>;
 
+/** What a family's merges are joined by: one family folds in JavaScript. */
+function merging(name: string) {
+  const mergeOperator = name === "right" ? JOINING.custom : JOINING.native;
+  return { ...TEXT, mergeOperator };
+}
+
 export class Driver {
-  readonly history = new History();
+  readonly history: History;
   readonly #families = new Map<number, TextFamily>();
   #db: Varve | undefined;
   #pending: Promise<void>[] = [];
 
-  constructor(readonly disk: SimulatedDisk) {}
+  constructor(readonly disk: SimulatedDisk) {
+    this.history = new History(() => disk.clock);
+  }
 
   get db(): Varve {
     return this.#db!;
   }
 
   async open(): Promise<void> {
-    this.#db = await Varve.open(PATH, { ...SMALL, disk: this.disk });
+    const mergeOperator = JOINING.native;
+    this.#db = await Varve.open(PATH, { ...SMALL, disk: this.disk, mergeOperator });
     this.#takeFamilies();
   }
 
@@ -39,7 +49,9 @@ export class Driver {
     this.#families.clear();
     for (const name of this.db.columnFamilies()) {
       const index = this.history.alive(name);
-      if (index !== undefined) this.#families.set(index, this.db.columnFamilySync(name, TEXT));
+      if (index !== undefined) {
+        this.#families.set(index, this.db.columnFamilySync(name, merging(name)));
+      }
     }
   }
 
@@ -63,23 +75,24 @@ export class Driver {
       case "write": {
         const write = history.write(operation.changes, operation.durability);
         const batch = db.batch();
-        for (const { family, key, value } of write.changes) {
-          const target = this.#families.get(family)!;
-          if (value === undefined) batch.delete(target as never, key);
-          else batch.put(target as never, key as never, value as never);
-        }
-        await this.#issue(
-          batch.write({ durability: operation.durability }).then(
-            () => history.settle(write, "acknowledged"),
-            (error) => {
-              history.settle(write, "failed");
-              expected(error);
-            },
-          ),
-          operation.awaited,
-        );
+        for (const change of write.changes) this.#add(batch, change);
+        const done = batch.write({ durability: operation.durability });
+        await this.#issue(this.#settled(write, done), operation.awaited);
         break;
       }
+      case "expire": {
+        const { change, ttl, durability, awaited } = operation;
+        const write = history.write([change], durability, this.disk.clock + ttl);
+        const [put] = write.changes;
+        const done = put === undefined || put.type !== "put"
+          ? Promise.resolve()
+          : this.#families.get(put.family)!.put(put.key, put.value, { ttl, durability });
+        await this.#issue(this.#settled(write, done), awaited);
+        break;
+      }
+      case "advance":
+        this.disk.clock += operation.milliseconds;
+        break;
       case "sync":
       case "flush": {
         const { last } = history;
@@ -93,7 +106,7 @@ export class Driver {
         }
         const life = history.create(operation.family);
         try {
-          const family = await db.columnFamily(operation.family, TEXT);
+          const family = await db.columnFamily(operation.family, merging(operation.family));
           life.created = "acknowledged";
           this.#families.set(history.alive(operation.family)!, family);
         } catch (error) {
@@ -127,6 +140,33 @@ export class Driver {
     }
   }
 
+  #add(batch: WriteBatch, change: Change): void {
+    const family = this.#families.get(change.family)!;
+    switch (change.type) {
+      case "put":
+        batch.put(family, change.key, change.value);
+        break;
+      case "delete":
+        batch.delete(family, change.key);
+        break;
+      case "merge":
+        batch.merge(family, change.key, change.value);
+        break;
+      case "deleteRange":
+        batch.deleteRange(family, { gte: change.from, lt: change.to });
+    }
+  }
+
+  #settled(write: Write, done: Promise<void>): Promise<void> {
+    return done.then(
+      () => this.history.settle(write, "acknowledged"),
+      (error) => {
+        this.history.settle(write, "failed");
+        expected(error);
+      },
+    );
+  }
+
   async #issue(promise: Promise<void>, awaited: boolean): Promise<void> {
     this.#pending.push(promise);
     if (awaited) await this.settle();
@@ -152,14 +192,14 @@ export class Driver {
 
   /** Everything that readers see. */
   state(): State {
-    return stateOf(this.db);
+    return stateOf(this.db, merging);
   }
 }
 
-export function stateOf(db: Varve): State {
+export function stateOf(db: Varve, optionsOf: (name: string) => typeof TEXT = () => TEXT): State {
   const state: State = new Map();
   for (const name of db.columnFamilies()) {
-    state.set(name, new Map(db.columnFamilySync(name, TEXT).entries()));
+    state.set(name, new Map(db.columnFamilySync(name, optionsOf(name)).entries()));
   }
   return state;
 }

@@ -80,6 +80,48 @@ const PROGRAMS: Readonly<Record<string, readonly StoreOperation[]>> = {
     write({ "default/c": 3 }, "buffered", false),
     reopen,
   ],
+  "merges, range deletes and entries that expire": [
+    { type: "createFamily", family: "right" },
+    write({ "default/a": 1, "right/b": 5 }),
+    {
+      type: "write",
+      changes: [
+        { family: "default", key: "a", operandBytes: 3 },
+        { family: "right", key: "b", operandBytes: 400 },
+        { family: "right", key: "c", operandBytes: 1 },
+      ],
+      durability: "sync",
+      awaited: true,
+    },
+    {
+      type: "expire",
+      change: { family: "default", key: "d", bytes: 30 },
+      ttl: 10,
+      durability: "buffered",
+      awaited: false,
+    },
+    flush,
+    {
+      type: "write",
+      changes: [
+        { family: "right", from: "c", to: undefined },
+        { family: "right", key: "d", operandBytes: 2 },
+        { family: "default", key: "d", operandBytes: 2 },
+      ],
+      durability: "buffered",
+      awaited: true,
+    },
+    { type: "advance", milliseconds: 10 },
+    { type: "sync", awaited: true },
+    reopen,
+    flush,
+    {
+      type: "write",
+      changes: [{ family: "default", from: "a", to: "b" }],
+      durability: "sync",
+      awaited: true,
+    },
+  ],
 };
 
 for (const [name, operations] of Object.entries(PROGRAMS)) {

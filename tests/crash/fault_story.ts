@@ -25,7 +25,7 @@ const KINDS: readonly DiskOperationName[] = [
 ];
 
 const story = fc.record({
-  before: storeOperations(fc, { maxLength: 6 }),
+  before: storeOperations(fc, { all: true, maxLength: 6 }),
   faults: fc.array(
     fc.record({
       kind: fc.constantFrom(...KINDS),
@@ -37,13 +37,13 @@ const story = fc.record({
   ),
   /** Bytes of room that are left when the faults begin; undefined: enough. */
   room: fc.option(fc.nat(300_000), { nil: undefined }),
-  operations: storeOperations(fc),
+  operations: storeOperations(fc, { all: true }),
   /** Steps by which syncs and writes answer late, at most. */
   late: fc.constantFrom(0, 0, 5, 30),
   /** How the store ends: closed, its process killed, or its power gone; and whether the power goes after that. */
   end: fc.constantFrom("close", "kill", "crash"),
   crashAfterwards: fc.boolean(),
-  later: storeOperations(fc, { maxLength: 6 }),
+  later: storeOperations(fc, { all: true, maxLength: 6 }),
 });
 
 type Story = typeof story extends fc.Arbitrary<infer T> ? T : never;

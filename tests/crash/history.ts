@@ -5,13 +5,25 @@
  * prefix has all that was promised: each `sync` write that was acknowledged, with everything before it. Writes that failed
  * are no part of it, unless nothing behind them was acknowledged: then they are in doubt, like those that were under way.
  */
-import type { KeyChange, WriteDurability } from "../../testing.ts";
+import type { StoreChange, WriteDurability } from "../../testing.ts";
+import { Entries } from "../entries.ts";
 
 export type Outcome = "pending" | "acknowledged" | "failed";
 
+/** A family is an incarnation: one of the same name made later is another. */
+export type Change =
+  & { readonly family: number }
+  & (
+    | { readonly type: "put"; readonly key: string; readonly value: string }
+    | { readonly type: "delete"; readonly key: string }
+    | { readonly type: "merge"; readonly key: string; readonly value: string }
+    | { readonly type: "deleteRange"; readonly from: string; readonly to: string | undefined }
+  );
+
 export interface Write {
-  /** Family, key, and the value or its absence. A family is an incarnation: one of the same name made later is another. */
-  readonly changes: readonly { family: number; key: string; value: string | undefined }[];
+  readonly changes: readonly Change[];
+  /** When its puts expire. */
+  readonly expiry: number;
   readonly durability: WriteDurability;
   outcome: Outcome;
 }
@@ -30,11 +42,14 @@ export class History {
   readonly families: FamilyLife[] = [
     { name: "default", created: "acknowledged", dropped: undefined },
   ];
-  #base: Map<number, Map<string, string>> = new Map([[0, new Map()]]);
+  #base: Map<number, Entries> = new Map([[0, new Entries()]]);
   #writes: Write[] = [];
   /** Writes that are promised to be there. */
   #promised = 0;
   #values = 0;
+
+  /** `now`: the time that the store sees. */
+  constructor(readonly now: () => number) {}
 
   /** The incarnation that a name stands for now. */
   alive(name: string): number | undefined {
@@ -51,24 +66,40 @@ export class History {
 
   create(name: string): FamilyLife {
     const family: FamilyLife = { name, created: "pending", dropped: undefined };
-    this.#base.set(this.families.push(family) - 1, new Map());
+    this.#base.set(this.families.push(family) - 1, new Entries());
     return family;
   }
 
   /** Values are all different, and say which write they are of. */
-  write(changes: readonly KeyChange[], durability: WriteDurability): Write {
+  write(changes: readonly StoreChange[], durability: WriteDurability, expiry = Infinity): Write {
     const write: Write = {
-      changes: changes.flatMap(({ family, key, bytes }) => {
-        const index = this.alive(family);
-        if (index === undefined) return [];
-        const value = bytes === undefined ? undefined : `${++this.#values}:`.padEnd(bytes, "x");
-        return [{ family: index, key, value }];
+      changes: changes.flatMap((change) => {
+        const family = this.alive(change.family);
+        return family === undefined ? [] : [{ family, ...this.#changeOf(change) }];
       }),
+      expiry,
       durability,
       outcome: "pending",
     };
     this.#writes.push(write);
     return write;
+  }
+
+  #changeOf(change: StoreChange) {
+    if ("from" in change) {
+      return { type: "deleteRange" as const, from: change.from, to: change.to };
+    }
+    const { key } = change;
+    if ("operandBytes" in change) {
+      return { type: "merge" as const, key, value: this.#value(change.operandBytes) };
+    }
+    return change.bytes === undefined
+      ? { type: "delete" as const, key }
+      : { type: "put" as const, key, value: this.#value(change.bytes) };
+  }
+
+  #value(bytes: number): string {
+    return `${++this.#values}:`.padEnd(bytes, "x");
   }
 
   /** A write ended. */
@@ -118,7 +149,7 @@ export class History {
     for (let count = 0; count <= counted.length; count++) {
       if (count > 0) apply(tables, counted[count - 1]);
       if (count < promised) continue;
-      if (isSame(this.#named(tables, exists), found)) return this.#restart(found);
+      if (isSame(this.#named(tables, exists), found)) return this.#restart(tables, exists);
     }
     throw new Error(
       `no prefix of the ${counted.length} writes (${promised} of them promised) leaves ${
@@ -141,38 +172,63 @@ export class History {
     }
   }
 
-  #restart(found: State): void {
-    const alive = [...found].map(([name, entries]) => ({ name, entries }));
+  #restart(tables: ReadonlyMap<number, Entries>, exists: (family: FamilyLife) => boolean): void {
+    const alive = [...this.#shown(exists)].map(([name, index]) => ({
+      name,
+      entries: tables.get(index)!,
+    }));
     alive.sort((a, b) => Number(b.name === "default") - Number(a.name === "default"));
     this.families.splice(0);
     this.#base = new Map();
     for (const { name, entries } of alive) {
       const index = this.families.push({ name, created: "acknowledged", dropped: undefined }) - 1;
-      this.#base.set(index, new Map(entries));
+      this.#base.set(index, new Entries(entries));
     }
     this.#writes = [];
     this.#promised = 0;
   }
 
-  #copyBase(): Map<number, Map<string, string>> {
-    return new Map([...this.#base].map(([family, entries]) => [family, new Map(entries)]));
+  #copyBase(): Map<number, Entries> {
+    return new Map([...this.#base].map(([family, entries]) => [family, new Entries(entries)]));
   }
 
   /** The last life of each name, where it is to be shown. */
-  #named(tables: Map<number, Map<string, string>>, shown: (family: FamilyLife) => boolean): State {
-    const state: State = new Map();
+  #shown(isShown: (family: FamilyLife) => boolean): Map<string, number> {
+    const shown = new Map<string, number>();
     for (const [index, family] of this.families.entries()) {
-      if (shown(family)) state.set(family.name, tables.get(index)!);
-      else state.delete(family.name);
+      if (isShown(family)) shown.set(family.name, index);
+      else shown.delete(family.name);
     }
-    return state;
+    return shown;
+  }
+
+  /** What readers see of them. */
+  #named(tables: Map<number, Entries>, isShown: (family: FamilyLife) => boolean): State {
+    const time = this.now();
+    return new Map(
+      [...this.#shown(isShown)].map(([name, index]) => [name, tables.get(index)!.visible(time)]),
+    );
   }
 }
 
-function apply(tables: Map<number, Map<string, string>>, { changes }: Write): void {
-  for (const { family, key, value } of changes) {
-    if (value === undefined) tables.get(family)!.delete(key);
-    else tables.get(family)!.set(key, value);
+function apply(tables: Map<number, Entries>, { changes, expiry }: Write): void {
+  for (const change of changes) {
+    const entries = tables.get(change.family)!;
+    switch (change.type) {
+      case "put":
+        entries.put(change.key, change.value, expiry);
+        break;
+      case "delete":
+        entries.delete(change.key);
+        break;
+      case "merge":
+        entries.merge(change.key, change.value);
+        break;
+      case "deleteRange":
+        entries.deleteWhere((key) =>
+          key >= change.from && (change.to === undefined || key < change.to)
+        );
+    }
   }
 }
 
@@ -189,7 +245,7 @@ export function isSame(a: State, b: State): boolean {
 export function show(state: State): string {
   const lines = [...state].map(([name, entries]) => {
     const shown = [...entries].map(([key, value]) =>
-      `${key}=${value.slice(0, value.indexOf(":"))}`
+      `${key}=${[...value.matchAll(/(\d+):/g)].map(([, write]) => write).join("+")}`
     );
     return `${name}{${shown.join(" ")}}`;
   });

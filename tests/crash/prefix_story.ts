@@ -19,7 +19,7 @@ interface Round {
 
 const rounds = fc.array(
   fc.record({
-    operations: storeOperations(fc),
+    operations: storeOperations(fc, { all: true }),
     crashAfter: fc.oneof(fc.nat(40), fc.nat(250)),
     recoveries: fc.array(fc.nat(14), { maxLength: 2 }),
     killed: fc.boolean(),

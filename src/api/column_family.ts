@@ -445,9 +445,10 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
         const found = yield* reader.getFromDisk(next, target, key, sequence, time);
         if (!isPending(found)) return found;
         this.#handle.requireFamily(this.#family, "get");
-        const cached = reader.getCached(target, key, sequence, time);
-        if (!isPending(cached)) return cached;
-        next = cached;
+        // To look again would ask for blocks that the cache may not have kept.
+        const again = found === WOULD_WALK ? found : reader.getCached(target, key, sequence, time);
+        if (!isPending(again)) return again;
+        next = again;
       }
     } finally {
       store.snapshots.release(sequence);

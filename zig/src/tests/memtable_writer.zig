@@ -61,6 +61,7 @@ pub const MemtableWriter = struct {
         const bytes: [*]u8 = @ptrCast(self.memtable.words + at + memtable_reader.entry_header_words);
         @memcpy(bytes[0..key.len], key);
         @memcpy((bytes + std.mem.alignForward(usize, key.len, 4))[0..value.len], value);
+        header.last_sequence = @floatFromInt(sequence);
         _ = @atomicRmw(u32, &header.entry_count, .Add, 1, .monotonic);
         @atomicStore(u32, &header.newest_entry, at, .release);
         return at;

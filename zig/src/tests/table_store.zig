@@ -127,7 +127,7 @@ pub const TableStore = struct {
         return tables.versionCreate(self.context, count);
     }
 
-    pub const Answer = struct { code: i32, entry_type: u32, value: []const u8 };
+    pub const Answer = struct { code: i32, entry_type: u32 = 0, sequence: f64 = 0, value: []const u8 = "" };
 
     /// The value lies in the context, until the next call; one too large for it is not returned here.
     pub fn get(self: *TableStore, in_version: i32, key: []const u8, sequence: u64, flags: u32) Answer {
@@ -135,10 +135,11 @@ pub const TableStore = struct {
         @memcpy(memory[abi.context_key_offset..][0..key.len], key);
         const code = tables.get(in_version, self.context, @intCast(key.len), @floatFromInt(sequence), flags);
         const result: *abi.GetResult = @ptrCast(memory.ptr);
-        if (code < 0) return .{ .code = code, .entry_type = 0, .value = "" };
+        if (code < 0) return .{ .code = code };
         return .{
             .code = code,
             .entry_type = result.entry_type,
+            .sequence = result.sequence,
             .value = memory[abi.context_value_offset..][0..if (result.value_region < 0) result.value_bytes else 0],
         };
     }
@@ -151,6 +152,8 @@ pub const TableStore = struct {
         upper: ?[]const u8 = null,
         reverse: bool = false,
         keys_only: bool = false,
+        now: f64 = 0,
+        merge_operator: abi.MergeOperator = .none,
     };
 
     pub fn cursor(self: *TableStore, range: Range) i32 {
@@ -166,10 +169,10 @@ pub const TableStore = struct {
             .has_upper = @intFromBool(range.upper != null),
             .reverse = @intFromBool(range.reverse),
             .keys_only = @intFromBool(range.keys_only),
-            .merge_operator = 0,
+            .merge_operator = @intFromEnum(range.merge_operator),
             .store = 0,
             .reserved = 0,
-            .now = 0,
+            .now = range.now,
             .memtables = @splat(0),
         };
         @memcpy(request.memtables[0..range.memtables.len], range.memtables);
@@ -206,10 +209,18 @@ pub const Page = struct {
     }
 
     pub fn key(self: Page, row: usize) []const u8 {
-        return self.data[self.offsets[2 * row]..self.offsets[2 * row + 1]];
+        return self.data[self.offsets[2 * row]..self.valueStart(row)];
     }
 
     pub fn value(self: Page, row: usize) []const u8 {
-        return self.data[self.offsets[2 * row + 1]..self.offsets[2 * row + 2]];
+        return self.data[self.valueStart(row)..self.offsets[2 * row + 2]];
+    }
+
+    pub fn isStack(self: Page, row: usize) bool {
+        return self.offsets[2 * row + 1] & abi.page_stack_bit != 0;
+    }
+
+    fn valueStart(self: Page, row: usize) u32 {
+        return self.offsets[2 * row + 1] & ~abi.page_stack_bit;
     }
 };

@@ -80,12 +80,13 @@ fn readAll(store: *TableStore, table: i32) !enum { right, failed } {
     return if (failed) .failed else .right;
 }
 
-const Bytes = struct {
+/// A file as it lies on the disk.
+pub const Bytes = struct {
     store: *TableStore,
     file: disk.FileHandle,
     content: []u8,
 
-    fn open(store: *TableStore, name: []const u8) !Bytes {
+    pub fn open(store: *TableStore, name: []const u8) !Bytes {
         const on = store.store.disk;
         var opened: disk.OpenedFile = undefined;
         if (on.vtable.file_open(on.context, store.store.directory, name, .{}, &opened) < 0) return error.NoFile;
@@ -95,12 +96,12 @@ const Bytes = struct {
         return .{ .store = store, .file = opened.handle, .content = content };
     }
 
-    fn close(self: *Bytes) void {
+    pub fn close(self: *Bytes) void {
         self.store.store.disk.vtable.file_close(self.store.store.disk.context, self.file);
         testing.allocator.free(self.content);
     }
 
-    fn write(self: *Bytes, bytes: []const u8, offset: u64) void {
+    pub fn write(self: *Bytes, bytes: []const u8, offset: u64) void {
         const on = self.store.store.disk;
         const part: disk.IoVec = .{ .base = bytes.ptr, .len = bytes.len };
         std.debug.assert(on.vtable.pwritev(on.context, self.file, &.{part}, offset, true).result == bytes.len);

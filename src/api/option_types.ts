@@ -105,8 +105,9 @@ export interface OpenOptions<
   blockCacheSize?: number;
   /**
    * Table files held open at once by this store; the one that was not used for longest is closed, and opened again when a
-   * read needs it. The log, the manifest and the lock are not counted (about ten more), nor are tables that only an
-   * iterator still reads. All stores of a process together keep to half of its limit. From 16; default: 1,000.
+   * read needs it. The log, the manifest and the lock are not counted (about ten more), nor are tables that are being
+   * written and those that only an iterator still reads. All stores of a process together keep to half of its limit.
+   * From 16; default: 1,000.
    */
   maxOpenFiles?: number;
   /**

@@ -66,6 +66,17 @@ pub const Source = struct {
         return self.load(failure);
     }
 
+    /// The current entry, or what came before it, is not what it should be.
+    pub fn damaged(self: *const Source, failure: *Fault) fault.Error {
+        switch (self.from) {
+            .memtable => return failure.fail(.invalid),
+            .level => |*place| {
+                const table = place.tables[place.table_index];
+                return failure.corrupt(table.file.number, table.blockOffset(place.block_index));
+            },
+        }
+    }
+
     inline fn load(self: *Source, failure: *Fault) fault.Error!bool {
         switch (self.from) {
             .memtable => |*place| {

@@ -120,6 +120,18 @@ export const SYMBOLS = {
     parameters: ["i32"],
     result: "i32",
   },
+  varve_compaction_open: {
+    parameters: ["i32"],
+    result: "i32",
+  },
+  varve_compaction_cancel: {
+    parameters: ["i32"],
+    result: "i32",
+  },
+  varve_compaction_close: {
+    parameters: ["i32"],
+    result: "i32",
+  },
   varve_cache_resize: {
     parameters: ["f64"],
     result: "i32",

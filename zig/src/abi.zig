@@ -40,6 +40,8 @@ pub const Code = enum(i32) {
     attached = -4105,
     /// The directory holds other files, and no store.
     foreign = -4106,
+    /// Ended before it was done, as its owner asked.
+    cancelled = -4107,
 
     pub fn int(code: Code) i32 {
         return @intFromEnum(code);
@@ -329,11 +331,14 @@ pub const CompactionRequest = extern struct {
     bytes_per_second: f64,
 };
 
-/// One step of a compaction. `result`: 1 when it is done, 0 when it wants another step.
+/// One step of a compaction. `result`: 1 when it is done, 0 when it wants another step. After an error it is over, and
+/// what it made is gone; only a description region that is too small (`Code.exhausted`, `value`: bytes that it takes) can
+/// be answered by another step with a larger one.
 pub const CompactionJob = extern struct {
     head: JobHead,
     compaction: i32,
-    /// When done: how many outputs there are, and where their `TableDescription`s lie, back to back.
+    /// When done: how many outputs there are, and where their `TableDescription`s lie, back to back. From then on their
+    /// handles and files are the caller's.
     output_count: u32,
     description_region: i32,
     reserved: u32,

@@ -209,6 +209,24 @@ pub export fn varve_cursor_close(cursor: i32) i32 {
     return tables.cursorClose(cursor);
 }
 
+// ---------------------------------------------------------------------------------------------------------------
+// Compaction: its steps are jobs (`CompactionJob`).
+
+/// Reads the `CompactionRequest` in the region. A handle, or a Code.
+pub export fn varve_compaction_open(id: i32) i32 {
+    return tables.compactionOpen(id);
+}
+
+/// A step that runs ends at its next block with `Code.cancelled`, and so does every later one.
+pub export fn varve_compaction_cancel(compaction: i32) i32 {
+    return tables.compactionCancel(compaction);
+}
+
+/// Ends the handle, and the step that runs; unlinks what was made, unless the last step was done.
+pub export fn varve_compaction_close(compaction: i32) i32 {
+    return tables.compactionClose(compaction);
+}
+
 /// Bounds the block cache, which all stores of the process share.
 pub export fn varve_cache_resize(bytes: f64) i32 {
     return tables.cacheSetCapacity(bytes);

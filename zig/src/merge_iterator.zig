@@ -92,12 +92,15 @@ pub const Source = struct {
         };
     }
 
-    /// The current entry is not what it should be.
+    /// The current entry, or what came before it, is not what it should be.
     pub fn damaged(self: *const Source, failure: *Fault) fault.Error {
-        return switch (self.from) {
-            .memtable => failure.fail(.invalid),
-            .level => |*place| failure.corrupt(place.tables[place.table_index].file.number, place.tables[place.table_index].blockOffset(place.block_index)),
-        };
+        switch (self.from) {
+            .memtable => return failure.fail(.invalid),
+            .level => |*place| {
+                const table = place.tables[place.table_index];
+                return failure.corrupt(table.file.number, table.blockOffset(place.block_index));
+            },
+        }
     }
 
     inline fn load(self: *Source, failure: *Fault) fault.Error!bool {

@@ -19,6 +19,8 @@ pub const Iterator = struct {
     table_index: usize = 0,
     block_index: usize = 0,
     ahead: readahead.Readahead = .{},
+    /// Of blocks that `Access.compaction` read, as they lie in the files.
+    bytes_read: u64 = 0,
 
     pub fn init(gpa: std.mem.Allocator, tables: []const *Table) Iterator {
         return .{ .tables = tables, .rows = .{ .gpa = gpa } };
@@ -181,10 +183,14 @@ pub const Iterator = struct {
         const table = self.tables[self.table_index];
         if (self.block_index >= table.index.len) return false;
         const block = switch (direction) {
-            .forward => try self.ahead.block(table, .{ .table = self.table_index, .block = self.block_index }, access, failure),
+            .forward => if (access == .compaction)
+                try self.ahead.freshBlock(table, self.block_index, failure)
+            else
+                try self.ahead.block(table, .{ .table = self.table_index, .block = self.block_index }, access, failure),
             .backward => try table.block(self.block_index, access, failure),
         };
         self.held = block;
+        if (access == .compaction) self.bytes_read += table.storedBytes(self.block_index);
         self.rows.attach(block_reader.Block.parsed(Table.contentOf(block)));
         return true;
     }

@@ -24,7 +24,8 @@ const Fault = fault.Fault;
 
 const gpa = std.heap.c_allocator;
 
-pub const Access = enum { cached, disk };
+/// `compaction`: from the disk in long stretches, past the block cache, forward only.
+pub const Access = enum { cached, disk, compaction };
 
 /// One data block: its separator (an internal key >= its last entry, < the next block's first) and place.
 const IndexEntry = struct {
@@ -295,7 +296,7 @@ pub const Table = struct {
             if (internal_key.compareKeys(key, self.properties.smallest_key) != .gt) return 0;
             last = @min(last, self.blockFor(key, trailer) + 1);
         }
-        if (first >= last or internal_key.compareKeys(lower, self.properties.largest_key) == .gt) return 0;
+        if (first >= last or self.endsBefore(lower)) return 0;
         const data_bytes: f64 = @floatFromInt(self.index[self.index.len - 1].block.end());
         const share: f64 = @floatFromInt(self.index[last - 1].block.end() - self.index[first].block.offset);
         return share / data_bytes * @as(f64, @floatFromInt(self.file_bytes));

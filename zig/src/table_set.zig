@@ -77,7 +77,8 @@ pub fn versionSize(handle: i32, lower: []const u8, upper: ?[]const u8) f64 {
     return bytes;
 }
 
-fn build(words: []align(1) const i32) error{ OutOfMemory, Invalid, Closed }!*Version {
+/// Tables that its caller keeps; not a handle. `destroy` lets go of them. `words`: as `versionCreate` has them.
+pub fn build(words: []align(1) const i32) error{ OutOfMemory, Invalid, Closed }!*Version {
     if (words.len == 0 or words[0] < 0 or words[0] > level_count_max) return error.Invalid;
     const level_count: usize = @intCast(words[0]);
     if (words.len < 1 + level_count) return error.Invalid;

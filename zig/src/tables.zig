@@ -3,6 +3,7 @@
 
 const abi = @import("abi.zig");
 const block_cache = @import("block_cache.zig");
+const compaction = @import("compaction.zig");
 const cursor = @import("cursor.zig");
 const fault = @import("fault.zig");
 const flush = @import("flush.zig");
@@ -24,6 +25,8 @@ pub fn run(store: *Store, record: *abi.JobHead) void {
         flush.openTable(store, @ptrCast(@alignCast(record)), &failure)
     else if (opcode == @intFromEnum(abi.Opcode.table_verify))
         flush.verify(@ptrCast(@alignCast(record)), &failure)
+    else if (opcode == @intFromEnum(abi.Opcode.compaction_step))
+        compaction.run(store, @ptrCast(@alignCast(record)), &failure)
     else if (opcode == @intFromEnum(abi.Opcode.table_get))
         point_read.run(@ptrCast(@alignCast(record)), &failure)
     else if (opcode == @intFromEnum(abi.Opcode.cursor_fill))
@@ -70,6 +73,9 @@ pub fn versionSize(version: i32, context: region.Id, lower_bytes: u32, upper_byt
 pub const versionRelease = table_set.versionRelease;
 pub const tableRelease = table_set.tableRelease;
 pub const get = point_read.get;
+pub const compactionOpen = compaction.open;
+pub const compactionCancel = compaction.cancel;
+pub const compactionClose = compaction.close;
 pub const cursorOpen = cursor.open;
 pub const cursorFill = cursor.fill;
 pub const cursorClose = cursor.close;

@@ -44,4 +44,5 @@ test {
     _ = @import("tests/table_io_test.zig");
     _ = @import("tests/table_test.zig");
     _ = @import("tests/flush_test.zig");
+    _ = @import("tests/compaction_test.zig");
 }

@@ -3,8 +3,10 @@
 
 const std = @import("std");
 const abi = @import("../abi.zig");
+const compaction = @import("../compaction.zig");
 const disk = @import("../disk.zig");
 const disk_simulated = @import("../disk_simulated.zig");
+const fault = @import("../fault.zig");
 const region = @import("../region.zig");
 const table_files = @import("../table_files.zig");
 const tables = @import("../tables.zig");
@@ -191,6 +193,70 @@ pub const TableStore = struct {
         return job.head;
     }
 };
+
+/// A compaction as its caller drives it.
+pub const CompactionOrder = struct {
+    levels: []const []const i32,
+    bottom: bool = false,
+    snapshots: []const u64 = &.{},
+    first_number: f64,
+    number_count: f64 = 1000,
+    target_bytes: f64 = 1 << 20,
+    bytes_per_second: f64 = 0,
+
+    /// A handle, or a Code.
+    pub fn open(self: CompactionOrder, store: *TableStore) !i32 {
+        const id = try region.reserve(1 << 16);
+        defer _ = region.release(id);
+        self.write(store, id);
+        var failure: fault.Fault = .{};
+        return compaction.openIn(&store.store, id, &failure) catch failure.code;
+    }
+
+    pub fn write(self: CompactionOrder, store: *TableStore, id: region.Id) void {
+        const memory = region.slice(id).?;
+        const request: *abi.CompactionRequest = @ptrCast(memory.ptr);
+        const words: [*]i32 = @ptrCast(@alignCast(memory.ptr + abi.compaction_arrays_offset));
+        words[0] = @intCast(self.levels.len);
+        var count: u32 = 1;
+        for (self.levels) |level| {
+            words[count] = @intCast(level.len);
+            for (level, 0..) |table, i| words[count + 1 + i] = table;
+            count += 1 + @as(u32, @intCast(level.len));
+        }
+        const snapshots: [*]f64 = @ptrCast(@alignCast(words + std.mem.alignForward(u32, count, 2)));
+        for (self.snapshots, snapshots) |snapshot, *number| number.* = @floatFromInt(snapshot);
+        request.* = .{
+            .store = 0,
+            .family = 7,
+            .source_words = count,
+            .snapshot_count = @intCast(self.snapshots.len),
+            .relocation_count = 0,
+            .level = 1,
+            .bottom = @intFromBool(self.bottom),
+            .merge_operator = @intFromEnum(store.merge_operator),
+            .block_bytes = store.block_bytes,
+            .filter_bits_per_key = store.filter_bits_per_key,
+            .compression = @intFromEnum(store.compression),
+            .compression_level = 3,
+            .first_number = self.first_number,
+            .number_count = self.number_count,
+            .blob_number = 0,
+            .target_bytes = self.target_bytes,
+            .now = store.now,
+            .bytes_per_second = self.bytes_per_second,
+        };
+    }
+};
+
+pub fn compactionJob(handle: i32, description: region.Id, step_bytes: f64) abi.CompactionJob {
+    var job = std.mem.zeroes(abi.CompactionJob);
+    job.head.opcode = @intFromEnum(abi.Opcode.compaction_step);
+    job.compaction = handle;
+    job.description_region = description;
+    job.step_bytes = step_bytes;
+    return job;
+}
 
 /// A page as its reader sees it.
 pub const Page = struct {

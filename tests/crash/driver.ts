@@ -84,9 +84,12 @@ export class Driver {
         const { change, ttl, durability, awaited } = operation;
         const write = history.write([change], durability, this.disk.clock + ttl);
         const [put] = write.changes;
-        const done = put === undefined || put.type !== "put"
-          ? Promise.resolve()
-          : this.#families.get(put.family)!.put(put.key, put.value, { ttl, durability });
+        // Its family is not there: nothing is asked of the store, so nothing is promised.
+        if (put === undefined || put.type !== "put") {
+          write.outcome = "failed";
+          break;
+        }
+        const done = this.#families.get(put.family)!.put(put.key, put.value, { ttl, durability });
         await this.#issue(this.#settled(write, done), awaited);
         break;
       }

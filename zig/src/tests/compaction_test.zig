@@ -526,6 +526,8 @@ test "a damaged input is named, with the place" {
 }
 
 test "the number range, the description region and everything else of a request have their limits" {
+    // A flush leaves out what its own range tombstone covers: ten keys, every second, every third of them.
+    const dropped_by_flushes = 10 + 5 + 3;
     var small: Small = undefined;
     try small.init();
     defer small.deinit();
@@ -552,7 +554,7 @@ test "the number range, the description region and everything else of a request 
     try testing.expectEqual(1, job.head.result);
     try testing.expectEqual(written - 3, job.output_count);
     try testing.expect(job.bytes_read > 30_000 and job.bytes_written > 30_000);
-    try testing.expect(job.entries_in == 1200 and job.entries_out < 1100);
+    try testing.expect(job.entries_in == 1200 - dropped_by_flushes and job.entries_out < 1100);
     try handlesOf(tiny, job.output_count, &outputs);
     tables.run(&small.store.store, &job.head);
     try testing.expectEqual(invalid, job.head.result);

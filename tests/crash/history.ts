@@ -245,7 +245,7 @@ export function isSame(a: State, b: State): boolean {
 export function show(state: State): string {
   const lines = [...state].map(([name, entries]) => {
     const shown = [...entries].map(([key, value]) =>
-      `${key}=${[...value.matchAll(/(\d+):/g)].map(([, write]) => write).join("+")}`
+      `${key}=${[...value.matchAll(/(?<!\d)(\d+):/g)].map(([, write]) => write).join("+")}`
     );
     return `${name}{${shown.join(" ")}}`;
   });

@@ -30,6 +30,8 @@ pub const MergeChain = struct {
     key: std.ArrayList(u8) = .empty,
     operand_count: u32 = 0,
     has_base: bool = false,
+    /// Why the chain has no row. It matters only if nothing newer replaces it, so it is said at the end.
+    refusal: ?abi.Code = null,
     /// What the integers come to, once there is one.
     integer: ?i64 = null,
     integer_bytes: [merge_operator.integer_bytes]u8 = undefined,
@@ -47,6 +49,7 @@ pub const MergeChain = struct {
     pub fn begin(self: *MergeChain, key: []const u8, failure: *Fault) fault.Error!void {
         self.operand_count = 0;
         self.has_base = false;
+        self.refusal = null;
         self.integer = null;
         if (self.buffer.len > kept_bytes_max) {
             self.gpa.free(self.buffer);
@@ -80,18 +83,25 @@ pub const MergeChain = struct {
     }
 
     fn add(self: *MergeChain, bytes: []const u8, failure: *Fault) fault.Error!void {
-        if (!self.isWanted()) return;
+        if (!self.isWanted() or self.refusal != null) return;
         switch (self.operator) {
             .none => unreachable,
             .add, .max, .min => {
-                const number = merge_operator.integer(bytes) catch return failure.fail(.invalid);
+                const number = merge_operator.integer(bytes) catch {
+                    self.refusal = .invalid;
+                    return;
+                };
                 // The order does not matter to any of them.
                 self.integer = if (self.integer) |before| merge_operator.combine(self.operator, before, number) else number;
             },
-            .append => @memcpy(try self.take(bytes.len, abi.value_bytes_max, failure), bytes),
+            .append => {
+                if (!self.fits(bytes.len, abi.value_bytes_max)) return;
+                @memcpy(try self.take(bytes.len, failure), bytes);
+            },
             .custom => {
                 const padded = std.mem.alignForward(usize, bytes.len, 4);
-                const piece = try self.take(4 + padded, stack_bytes_max, failure);
+                if (!self.fits(4 + padded, stack_bytes_max - @sizeOf(abi.MergeStack))) return;
+                const piece = try self.take(4 + padded, failure);
                 std.mem.writeInt(u32, piece[0..4], @intCast(bytes.len), .little);
                 @memcpy(piece[4..][0..bytes.len], bytes);
                 @memset(piece[4 + bytes.len ..], 0);
@@ -103,6 +113,7 @@ pub const MergeChain = struct {
     pub fn finish(self: *MergeChain, failure: *Fault) fault.Error!Row {
         if (self.operator == .none) return failure.fail(.unsupported);
         if (self.keys_only) return .{ .value = &.{}, .is_stack = false };
+        if (self.refusal) |code| return failure.fail(code);
         switch (self.operator) {
             .none => unreachable,
             .add, .max, .min => {
@@ -111,7 +122,7 @@ pub const MergeChain = struct {
             },
             .append => return .{ .value = self.buffer[self.start..self.end], .is_stack = false },
             .custom => {
-                if (self.newest_first) _ = try self.take(@sizeOf(abi.MergeStack), stack_bytes_max, failure);
+                if (self.newest_first) _ = try self.take(@sizeOf(abi.MergeStack), failure);
                 const stack = self.buffer[self.start..self.end];
                 std.mem.writeInt(u32, stack[0..4], @intFromBool(self.has_base), .little);
                 std.mem.writeInt(u32, stack[4..8], self.operand_count, .little);
@@ -120,9 +131,13 @@ pub const MergeChain = struct {
         }
     }
 
+    fn fits(self: *MergeChain, bytes: usize, bytes_max: usize) bool {
+        if (self.end - self.start + bytes > bytes_max) self.refusal = .exhausted;
+        return self.refusal == null;
+    }
+
     /// Room for the next piece, which counts as there.
-    fn take(self: *MergeChain, bytes: usize, bytes_max: usize, failure: *Fault) fault.Error![]u8 {
-        if (self.end - self.start + bytes > bytes_max) return failure.fail(.exhausted);
+    fn take(self: *MergeChain, bytes: usize, failure: *Fault) fault.Error![]u8 {
         const left = if (self.newest_first) self.start else self.buffer.len - self.end;
         if (left < bytes) try self.makeRoom(bytes, failure);
         if (self.newest_first) {
@@ -195,6 +210,10 @@ test "a chain without an operator, or with an integer of another length, is refu
     var adding = chainOf(.add, true);
     defer adding.deinit();
     try adding.begin("key", &failure);
-    try testing.expectError(error.Fault, adding.addBase("1234567", &failure));
+    try adding.addBase("1234567", &failure);
+    try testing.expectError(error.Fault, adding.finish(&failure));
     try testing.expect(failure.is(.invalid));
+    try adding.begin("key", &failure);
+    try adding.addOperand("\x05" ++ "\x00" ** 7, &failure);
+    try testing.expectEqual(5, (try adding.finish(&failure)).value[0]);
 }

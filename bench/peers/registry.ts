@@ -7,15 +7,28 @@ import type { Peer } from "./peer.ts";
 const BLOCKING = "its calls block: one event loop has no more than one put in flight";
 const NO_MEMTABLE = "it has no memtable";
 const NOT_A_STORE = "it is the bare device";
+const NO_THREADS = "one FFI handle is used by one thread (see db_bench)";
+const NO_MIX = "it has no such mix";
 
-const varveCapabilities: Peer["capabilities"] = {
+const varve: Peer["capabilities"] = {
   bufferedFill: ["putSync", "put"],
   volatileFill: ["putSync", "put"],
+  sustainedFill: ["putSync", "put"],
   durablePut: ["putSync", "put"],
   concurrentDurablePut: ["put"],
   memtableGet: ["getSync"],
   cachedGet: ["getSync"],
+  largeGet: ["getSync"],
   scan: ["entries", "pages"],
+  seek: ["entries"],
+  bulkFill: ["putSync", "put"],
+  mixed: ["putSync", "put"],
+  workers: ["putSync", "put"],
+  reopen: ["open"],
+  memory: ["putSync"],
+  ycsb: ["putSync", "put"],
+  systemCalls: ["put"],
+  transfer: ["put"],
 };
 
 export const peers: readonly Peer[] = [
@@ -23,14 +36,14 @@ export const peers: readonly Peer[] = [
     name: "varve",
     runtime: "bun",
     role: "subject",
-    capabilities: varveCapabilities,
+    capabilities: varve,
     load: async () => await (await import("./varve.ts")).load(),
   },
   {
     name: "varve-deno",
     runtime: "deno",
     role: "subject",
-    capabilities: varveCapabilities,
+    capabilities: varve,
     load: async () => await (await import("./varve.ts")).load(),
   },
   {
@@ -40,13 +53,31 @@ export const peers: readonly Peer[] = [
     capabilities: {
       bufferedFill: ["putSync"],
       volatileFill: ["putSync"],
+      sustainedFill: ["putSync"],
       durablePut: ["putSync"],
       concurrentDurablePut: `${BLOCKING} (see db_bench)`,
       memtableGet: ["getSync"],
       cachedGet: ["getSync"],
+      largeGet: ["getSync"],
       scan: ["entries"],
+      seek: ["entries"],
+      bulkFill: ["putSync"],
+      mixed: ["putSync"],
+      workers: NO_THREADS,
+      reopen: ["open"],
+      memory: ["putSync"],
+      ycsb: ["putSync"],
     },
-    load: async () => (await import("./rocksdb.ts")).load(),
+    load: async () => (await import("./rocksdb/store.ts")).load("tables"),
+  },
+  {
+    name: "rocksdb-blob",
+    runtime: "bun",
+    role: "rocksdb",
+    capabilities: { bulkFill: ["putSync"], mixed: ["putSync"] },
+    // Its log would hold every large value a second time.
+    durabilities: { bulkFill: "volatile" },
+    load: async () => (await import("./rocksdb/store.ts")).load("blobs"),
   },
   {
     name: "db_bench",
@@ -55,13 +86,23 @@ export const peers: readonly Peer[] = [
     capabilities: {
       bufferedFill: ["C++"],
       volatileFill: ["C++"],
+      sustainedFill: ["C++"],
       durablePut: ["C++"],
       concurrentDurablePut: ["C++"],
       memtableGet: ["C++"],
       cachedGet: ["C++"],
+      largeGet: ["C++"],
       scan: ["C++"],
+      seek: ["C++"],
+      bulkFill: ["C++"],
+      mixed: `${NO_MIX}: half of its gets cannot be made to miss`,
+      workers: ["C++"],
+      reopen: "it prints no time for its open",
+      memory: ["C++"],
+      ycsb: NO_MIX,
     },
-    load: async () => (await import("./db_bench.ts")).load(),
+    durabilities: { bulkFill: "volatile" },
+    load: async () => (await import("./db_bench/driver.ts")).load(),
   },
   {
     name: "lmdb",
@@ -75,6 +116,7 @@ export const peers: readonly Peer[] = [
       memtableGet: NO_MEMTABLE,
       cachedGet: ["getSync"],
       scan: ["entries"],
+      ycsb: ["put"],
     },
     load: async () => await (await import("./lmdb.ts")).load(),
   },
@@ -112,8 +154,15 @@ export const peers: readonly Peer[] = [
     name: "fio",
     runtime: "bun",
     role: "device",
-    capabilities: { durablePut: ["fio"], rawWrite: ["fio"] },
+    capabilities: { durablePut: ["program"], rawWrite: ["program"], bulkFill: ["program"] },
     load: async () => (await import("./fio.ts")).load(),
+  },
+  {
+    name: "plain-loop",
+    runtime: "bun",
+    role: "device",
+    capabilities: { durablePut: ["program"], rawWrite: ["program"], bulkFill: ["program"] },
+    load: async () => (await import("./plain_loop.ts")).load(),
   },
 ];
 
@@ -122,7 +171,11 @@ export function whyNotCapable(peer: Peer, need: keyof Peer["capabilities"]): str
   const capability = peer.capabilities[need];
   if (typeof capability === "string") return capability;
   if (capability) return undefined;
-  return peer.role === "device" ? NOT_A_STORE : "it is a store, not a bare device";
+  if (peer.role === "device") return NOT_A_STORE;
+  const isAsked = peers.some(({ role, capabilities }) =>
+    role !== "subject" && role !== "device" && capabilities[need]
+  );
+  return isAsked ? "this workload is compared with other peers" : "this table is not a comparison";
 }
 
 /** @throws {RangeError} when there is no such peer */

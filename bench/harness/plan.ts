@@ -40,9 +40,15 @@ export function planEntries(
   peers: readonly Peer[],
   options: PlanOptions,
 ): Entry[] {
-  return peers.flatMap((peer) =>
-    (workload.variants ?? [""]).flatMap((variant) => entriesOf(workload, peer, variant, options))
-  );
+  return peers.flatMap((peer) => {
+    const whyNot = whyNotCapable(peer, workload.need);
+    if (whyNot === undefined) {
+      const variants = workload.variants ?? [""];
+      return variants.flatMap((variant) => entriesOf(workload, peer, variant, options));
+    }
+    const durability = workload.durability;
+    return [{ workload, peer, variant: "", label: peer.name, durability, whyNot }];
+  });
 }
 
 function entriesOf(
@@ -53,7 +59,7 @@ function entriesOf(
 ): Entry[] {
   const durability = peer.durabilities?.[workload.need] ?? workload.durability;
   const base = { workload, peer, variant, durability };
-  const whyNot = whyNotCapable(peer, workload.need) ?? workload.excludes?.(peer, variant);
+  const whyNot = workload.excludes?.(peer, variant);
   if (whyNot) return [{ ...base, label: join([peer.name, variant]), whyNot }];
   const count = countOf(workload, options);
   return (peer.capabilities[workload.need] as readonly Way[]).flatMap((way) =>

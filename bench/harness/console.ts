@@ -82,6 +82,7 @@ function printAbsences(rows: readonly ResultRow[]): void {
   }
 }
 
+/** By reason, the rows that have none of the figures. */
 export function absences(rows: readonly ResultRow[]): Map<string, string[]> {
   const labels = new Map<string, string[]>();
   for (const { label, notMeasured } of rows) {

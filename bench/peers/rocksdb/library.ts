@@ -6,7 +6,8 @@
  * JavaScriptCore never moves.
  */
 import { CString, dlopen, type Pointer, ptr } from "bun:ffi";
-import { existsSync, readFileSync } from "node:fs";
+import { Buffer } from "node:buffer";
+import { closeSync, existsSync, openSync, readFileSync, readSync } from "node:fs";
 import process from "node:process";
 import { PeerUnavailable } from "../peer.ts";
 
@@ -64,6 +65,9 @@ const newerSymbols = {
 /** Copying through libc costs 3 ns; a view over foreign memory would cost 130. */
 const libcSymbols = { memcpy: { args: [VIEW, P, P], returns: P } } as const;
 
+const ASSERTION_HANDLER = "__assert_fail";
+const PIECE_BYTES = 1024 * 1024;
+
 const DEBIAN_LIBRARY = "librocksdb.so.7.8";
 
 /** Words that the callee fills in: an error string, a length. */
@@ -106,10 +110,24 @@ function newerOf(path: string) {
   }
 }
 
-/** Whether the mapped library refers to glibc's assertion handler, as a build with assertions does. */
+/**
+ * Whether the mapped library refers to glibc's assertion handler, as a build with assertions does. Read piece by piece: a
+ * library held whole would be memory that the store then seems not to need.
+ */
 export function importsAssertions(path: string): boolean {
   const mapped = existsSync(path) ? path : mappedPath(path);
-  return mapped !== undefined && readFileSync(mapped).includes("__assert_fail");
+  if (mapped === undefined) return false;
+  const piece = new Uint8Array(PIECE_BYTES);
+  const file = openSync(mapped, "r");
+  try {
+    for (let offset = 0;; offset += PIECE_BYTES - ASSERTION_HANDLER.length) {
+      const bytes = readSync(file, piece, 0, PIECE_BYTES, offset);
+      if (Buffer.from(piece.buffer, 0, bytes).includes(ASSERTION_HANDLER)) return true;
+      if (bytes < PIECE_BYTES) return false;
+    }
+  } finally {
+    closeSync(file);
+  }
 }
 
 function mappedPath(name: string): string | undefined {

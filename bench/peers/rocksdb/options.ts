@@ -1,5 +1,6 @@
 /** How RocksDB is set up: what the peers are given, no compression, and what its own documentation advises. */
 import type { Pointer } from "bun:ffi";
+import { existsSync, readFileSync } from "node:fs";
 import type { OpenOptions } from "../peer.ts";
 import { address, type RocksDbLibrary, word } from "./library.ts";
 
@@ -15,9 +16,10 @@ export type Layout = "tables" | "blobs";
 export function describeOptions(
   library: RocksDbLibrary,
   layout: Layout,
-  { durability, memtableBytes, cacheBytes, directIo }: OpenOptions,
+  { directory, durability, memtableBytes, cacheBytes, directIo }: OpenOptions,
 ): string {
   return [
+    versionIn(directory),
     writeSetting(durability),
     "no compression",
     `${BACKGROUND_JOBS} background jobs`,
@@ -30,6 +32,13 @@ export function describeOptions(
     library.newer && "avoid_flush_during_recovery",
     "rocksdb_get and one copy per get",
   ].filter(Boolean).join(", ");
+}
+
+/** The library does not tell its version; the log of a database that it has opened does. */
+function versionIn(directory: string): string {
+  const log = `${directory}/rocksdb/LOG`;
+  const found = existsSync(log) && /RocksDB version: (\S+)/.exec(readFileSync(log, "utf8"));
+  return found ? `RocksDB ${found[1]}` : "RocksDB of an unknown version";
 }
 
 function writeSetting(durability: OpenOptions["durability"]): string {

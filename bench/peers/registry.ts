@@ -2,13 +2,18 @@
  * Every peer: what it can do, and where its driver is. A string in place of ways is the reason that
  * the report gives for an empty row. This file loads no peer.
  */
-import type { Peer } from "./peer.ts";
+import type { Driver, Peer } from "./peer.ts";
 
 const BLOCKING = "its calls block: one event loop has no more than one put in flight";
 const NO_MEMTABLE = "it has no memtable";
 const NOT_A_STORE = "it is the bare device";
 const NO_THREADS = "one FFI handle is used by one thread (see db_bench)";
 const NO_MIX = "it has no such mix";
+
+/** Named by a variable, so that a tool of one runtime does not look into drivers that only the other one can load. */
+async function loadFrom(path: string, ...options: string[]): Promise<Driver> {
+  return await (await import(path)).load(...options);
+}
 
 const varve: Peer["capabilities"] = {
   bufferedFill: ["putSync", "put"],
@@ -37,14 +42,14 @@ export const peers: readonly Peer[] = [
     runtime: "bun",
     role: "subject",
     capabilities: varve,
-    load: async () => await (await import("./varve.ts")).load(),
+    load: () => loadFrom("./varve.ts"),
   },
   {
     name: "varve-deno",
     runtime: "deno",
     role: "subject",
     capabilities: varve,
-    load: async () => await (await import("./varve.ts")).load(),
+    load: () => loadFrom("./varve.ts"),
   },
   {
     name: "rocksdb",
@@ -68,7 +73,7 @@ export const peers: readonly Peer[] = [
       memory: ["putSync"],
       ycsb: ["putSync"],
     },
-    load: async () => (await import("./rocksdb/store.ts")).load("tables"),
+    load: () => loadFrom("./rocksdb/store.ts", "tables"),
   },
   {
     name: "rocksdb-blob",
@@ -77,7 +82,7 @@ export const peers: readonly Peer[] = [
     capabilities: { bulkFill: ["putSync"], mixed: ["putSync"] },
     // Its log would hold every large value a second time.
     durabilities: { bulkFill: "volatile" },
-    load: async () => (await import("./rocksdb/store.ts")).load("blobs"),
+    load: () => loadFrom("./rocksdb/store.ts", "blobs"),
   },
   {
     name: "db_bench",
@@ -102,7 +107,7 @@ export const peers: readonly Peer[] = [
       ycsb: NO_MIX,
     },
     durabilities: { bulkFill: "volatile" },
-    load: async () => (await import("./db_bench/driver.ts")).load(),
+    load: () => loadFrom("./db_bench/driver.ts"),
   },
   {
     name: "lmdb",
@@ -118,7 +123,7 @@ export const peers: readonly Peer[] = [
       scan: ["entries"],
       ycsb: ["put"],
     },
-    load: async () => await (await import("./lmdb.ts")).load(),
+    load: () => loadFrom("./lmdb.ts"),
   },
   {
     name: "classic-level",
@@ -133,7 +138,7 @@ export const peers: readonly Peer[] = [
       cachedGet: ["getSync"],
       scan: ["entries"],
     },
-    load: async () => await (await import("./classic_level.ts")).load(),
+    load: () => loadFrom("./classic_level.ts"),
   },
   {
     name: "sqlite",
@@ -148,21 +153,21 @@ export const peers: readonly Peer[] = [
       cachedGet: ["getSync"],
       scan: ["entries"],
     },
-    load: async () => (await import("./sqlite.ts")).load(),
+    load: () => loadFrom("./sqlite.ts"),
   },
   {
     name: "fio",
     runtime: "bun",
     role: "device",
     capabilities: { durablePut: ["program"], rawWrite: ["program"], bulkFill: ["program"] },
-    load: async () => (await import("./fio.ts")).load(),
+    load: () => loadFrom("./fio.ts"),
   },
   {
     name: "plain-loop",
     runtime: "bun",
     role: "device",
     capabilities: { durablePut: ["program"], rawWrite: ["program"], bulkFill: ["program"] },
-    load: async () => (await import("./plain_loop.ts")).load(),
+    load: () => loadFrom("./plain_loop.ts"),
   },
 ];
 

@@ -51,9 +51,17 @@ function barCharts({ id, title, unit }: WorkloadResult, rows: readonly ResultRow
       `${id}: ${form || title}`,
       unit,
       // The form stands in the title: in the labels it would be said twice.
-      of.map((row) => ({ ...row, label: row.label.split(",")[0] + markOf(row) })),
+      of.map((row) => ({ ...row, label: labelWithoutForm(row) + markOf(row) })),
     ),
   }));
+}
+
+/** The form is at the label's end, after a comma or, where the peer has one way only, without. */
+function labelWithoutForm({ label, variant, part }: ResultRow): string {
+  return [part, variant].filter(Boolean).reduce(
+    (rest, word) => rest.endsWith(word) ? rest.slice(0, -word.length).replace(/,? $/, "") : rest,
+    label,
+  );
 }
 
 function scalingCharts({ id, title, unit }: WorkloadResult, rows: readonly ResultRow[]): Chart[] {

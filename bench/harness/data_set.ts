@@ -1,7 +1,10 @@
 /**
  * Deterministic keys and values: the same seed gives every peer the same bytes in the same order.
- * Everything is built before the clock starts, and nothing is written to afterwards, because some
- * peers keep a reference to a buffer until their transaction is committed.
+ *
+ * Held keys are built before the clock starts, and nothing is written to afterwards, because some
+ * peers keep a reference to a buffer until their transaction is committed. Computed keys are for sets
+ * too large to hold (ten million small arrays would be a gigabyte of the process's memory): one buffer
+ * is filled anew for each, which costs some nanoseconds inside the clock.
  */
 
 export const KEY_BYTES = 16;
@@ -9,8 +12,12 @@ export const KEY_BYTES = 16;
 /** Prime, so that key order and value order do not share a period. */
 const VALUE_POOL_COUNT = 4099;
 
-/** Entries that a verification reads back; smaller sets are read back whole. */
+/** Large values share a smaller pool: the harness's own memory stays out of the way. */
+const POOL_BYTES_MAX = 64 * 1024 * 1024;
+
+/** Entries, and bytes, that a verification reads back; smaller sets are read back whole. */
 const VERIFIED_COUNT_MAX = 100_000;
+const VERIFIED_BYTES_MAX = 1024 * 1024 * 1024;
 
 /** A bijection on 32-bit integers (Wellons' `lowbias32`): distinct inputs give distinct keys. */
 function mix32(x: number): number {
@@ -30,27 +37,33 @@ export function randomSource(seed: number): () => number {
   };
 }
 
-export class DataSet {
-  readonly keys: Uint8Array[];
+export interface DataShape {
+  count: number;
+  valueBytes: number;
+  seed: number;
+}
+
+/** Values of a pool, and the part of the work that does not depend on where keys come from. */
+export abstract class DataSet {
+  readonly count: number;
   readonly valueBytes: number;
   readonly #values: Uint8Array[];
 
-  constructor(options: { count: number; valueBytes: number; seed: number }) {
-    const { count, valueBytes, seed } = options;
+  constructor({ count, valueBytes, seed }: DataShape) {
+    this.count = count;
     this.valueBytes = valueBytes;
-    this.keys = Array.from({ length: count }, (_, index) => randomKey(index, seed));
     const random = randomSource(seed);
+    const bytesMax = Math.max(1, Math.floor(POOL_BYTES_MAX / valueBytes));
     this.#values = Array.from(
-      { length: Math.min(count, VALUE_POOL_COUNT) },
+      { length: Math.min(count, VALUE_POOL_COUNT, bytesMax) },
       () => randomBytes(valueBytes, random),
     );
   }
 
-  get count(): number {
-    return this.keys.length;
-  }
+  /** Valid until the next call. */
+  abstract key(index: number): Uint8Array;
 
-  /** The value of `keys[index]`; values repeat, keys do not. */
+  /** The value of `key(index)`; values repeat, keys do not. */
   value(index: number): Uint8Array {
     return this.#values[index % this.#values.length];
   }
@@ -66,17 +79,61 @@ export class DataSet {
    * @throws {Error} naming the first entry that is missing or differs
    */
   verify(get: (key: Uint8Array) => Uint8Array | undefined): string {
-    const step = Math.max(1, Math.floor(this.count / VERIFIED_COUNT_MAX));
+    const fewer = Math.max(1, Math.ceil((this.count * this.valueBytes) / VERIFIED_BYTES_MAX));
+    const step = Math.max(fewer, Math.floor(this.count / VERIFIED_COUNT_MAX));
     let checked = 0;
     for (let index = 0; index < this.count; index += step) {
-      const found = get(this.keys[index]);
-      if (!found || !equalBytes(found, this.value(index))) {
-        throw new Error(`Entry ${index} reads back ${found ? "another value" : "as missing"}`);
-      }
+      checkValue(index, get(this.key(index)), this.value(index));
       checked++;
     }
     return `${checked} of ${this.count} values read back and compared after the clock`;
   }
+}
+
+/** Every key is an array of its own, made beforehand. */
+export class HeldDataSet extends DataSet {
+  readonly keys: Uint8Array[];
+
+  constructor(shape: DataShape) {
+    super(shape);
+    this.keys = Array.from({ length: shape.count }, (_, index) => randomKey(index, shape.seed));
+  }
+
+  override key(index: number): Uint8Array {
+    return this.keys[index];
+  }
+}
+
+/** One buffer for all keys. Indexes from `count` on are keys that the set does not have. */
+export class ComputedDataSet extends DataSet {
+  readonly #words = new Uint32Array(new ArrayBuffer(KEY_BYTES));
+  readonly #key = new Uint8Array(this.#words.buffer);
+  readonly #seed: number;
+
+  constructor(shape: DataShape) {
+    super(shape);
+    this.#seed = shape.seed;
+  }
+
+  override key(index: number): Uint8Array {
+    const words = this.#words;
+    // Four independent bijections of the index; the first word alone makes the key distinct.
+    words[0] = mix32(index);
+    words[1] = mix32(index ^ this.#seed);
+    words[2] = mix32(words[0] + 1);
+    words[3] = mix32(words[1] + 2);
+    return this.#key;
+  }
+}
+
+/** @throws {Error} naming the entry if it was not found, or has another value */
+export function checkValue(
+  index: number,
+  found: Uint8Array | undefined,
+  expected: Uint8Array,
+): void {
+  if (found && equalBytes(found, expected)) return;
+  throw new Error(`Entry ${index} reads back ${found ? "another value" : "as missing"}`);
 }
 
 function randomKey(index: number, seed: number): Uint8Array {

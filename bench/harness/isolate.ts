@@ -4,10 +4,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { type Case, type Outcome, OUTCOME_PREFIX } from "./case.ts";
+import { type Case, type Outcome, OUTCOME_PREFIX, type PlannedCase } from "./case.ts";
 import { peerNamed } from "../peers/registry.ts";
+import { workloadNamed } from "../workloads/registry.ts";
 
-const TIMEOUT_MS = 15 * 60_000;
+/** The largest full sizes take most of an hour on a slow disk. */
+const TIMEOUT_MS = 2 * 60 * 60_000;
 
 const root = resolve(fileURLToPath(import.meta.url), "../../..");
 const child = join(root, "bench/child.ts");
@@ -15,18 +17,26 @@ const child = join(root, "bench/child.ts");
 /** How to start each runtime; Bun is the one that runs this, Deno is the one from npm. */
 const commands = {
   bun: [process.execPath, child],
-  deno: [join(root, "node_modules/.bin/deno"), "run", "--allow-all", child],
+  deno: [join(root, "node_modules/.bin/deno"), "run", "--allow-all", "--no-check", child],
 } as const;
 
 /** `parent` is on the file system to be measured. */
-export async function runIsolated(run: Omit<Case, "directory">, parent: string): Promise<Outcome> {
+export async function runIsolated(run: PlannedCase, parent: string): Promise<Outcome> {
   const directory = mkdtempSync(join(parent, "varve-bench-"));
   try {
-    const [program, ...args] = commands[peerNamed(run.peer).runtime];
-    return await runProcess(program, [...args, JSON.stringify({ ...run, directory })]);
+    if (workloadNamed(run.workload).prepare) {
+      const prepared = await runPhase({ ...run, directory, phase: "prepare" });
+      if (prepared.status !== "prepared") return prepared;
+    }
+    return await runPhase({ ...run, directory, phase: "measure" });
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+function runPhase(run: Case): Promise<Outcome> {
+  const [program, ...args] = commands[peerNamed(run.peer).runtime];
+  return runProcess(program, [...args, JSON.stringify(run)]);
 }
 
 function runProcess(program: string, args: string[]): Promise<Outcome> {

@@ -1,10 +1,11 @@
 /** What a figure depends on besides the code: the machine, the file system, the versions. */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { arch, cpus, loadavg, platform, release, totalmem } from "node:os";
+import { arch, cpus, platform, release, totalmem } from "node:os";
 import { resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { type DeviceRates, deviceRates } from "./device.ts";
 
 const root = resolve(fileURLToPath(import.meta.url), "../../..");
 
@@ -14,6 +15,8 @@ export function packageVersion(name: string): string {
 }
 
 export interface Machine {
+  /** What the bare device does, measured before the stores in the same run. */
+  device: DeviceRates;
   system: string;
   processor: string;
   processorCount: number;
@@ -22,13 +25,12 @@ export interface Machine {
   bun: string | undefined;
   deno: string;
   commit: string;
-  /** Over the last minute, before the first run: other work on the machine spoils a figure. */
-  loadAverage: number;
 }
 
-export function describeMachine(directory: string): Machine {
+export function describeMachine(directory: string, smoke: boolean): Machine {
   const processors = cpus();
   return {
+    device: deviceRates(directory, smoke),
     system: `${platform()} ${release()} ${arch()}`,
     processor: processors[0]?.model ?? "unknown",
     processorCount: processors.length,
@@ -36,8 +38,7 @@ export function describeMachine(directory: string): Machine {
     fileSystem: firstLine("stat", ["-f", "-c", "%T", directory]),
     bun: process.versions.bun,
     deno: packageVersion("deno"),
-    commit: firstLine("git", ["-C", root, "rev-parse", "--short", "HEAD"]),
-    loadAverage: loadavg()[0],
+    commit: firstLine("git", ["-C", root, "describe", "--always", "--dirty"]),
   };
 }
 

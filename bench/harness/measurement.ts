@@ -1,4 +1,4 @@
-/** What one run of one case says, in a form that survives JSON between child and parent. */
+/** What one run of one part of a case says, in a form that survives JSON between child and parent. */
 
 /** Microseconds. */
 export interface Latencies {
@@ -8,18 +8,25 @@ export interface Latencies {
   max: number;
 }
 
+/** Operations done in each interval, from the start of the clock. */
+export interface Series {
+  intervalSeconds: number;
+  operations: number[];
+}
+
 export interface Measurement {
   operations: number;
   seconds: number;
   /** The bytes of keys and values that passed, where a rate in MB/s means something. */
   bytes?: number;
   latencies?: Latencies;
-  /** The store's own counters over the clocked part, or figures derived from them. */
+  /** Counted over the clocked part, by the store or by the system, or derived from such counts. */
   counters?: Record<string, number>;
+  series?: Series;
   verification: string;
   warmUp: string;
   /** What a reader might expect of this row and does not get. */
-  notDone: string[];
+  notDone: readonly string[];
 }
 
 /** Collects durations, and keeps room for all of them so that recording never allocates. */

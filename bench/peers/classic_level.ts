@@ -2,6 +2,7 @@
 import { ClassicLevel } from "classic-level";
 import { packageVersion } from "../harness/machine.ts";
 import type { OpenOptions, PutOperation, Store, StoreDriver } from "./peer.ts";
+import type { See } from "./store.ts";
 
 const SCAN_COUNT = 1000;
 const SCAN_BYTES = 1024 * 1024;
@@ -55,7 +56,7 @@ class LevelStore implements Store {
     await this.#db.compactRange(new Uint8Array(0), new Uint8Array(32).fill(255));
   }
 
-  async scan(see: (key: Uint8Array, value: Uint8Array) => void): Promise<void> {
+  async scan(see: See): Promise<void> {
     const iterator = this.#db.iterator({ highWaterMarkBytes: SCAN_BYTES });
     try {
       for (;;) {

@@ -27,6 +27,7 @@ function measure(run: Case): ProgramMeasurement {
   const flags = run.durability === "sync" ? durableFlags(run) : streamFlags(run);
   const output = runProgram("fio", [
     ...flags,
+    "--ioengine=psync",
     "--name=probe",
     `--filename=${run.directory}/probe`,
     "--output-format=json",
@@ -34,27 +35,28 @@ function measure(run: Case): ProgramMeasurement {
   const writes: FioWrites = JSON.parse(output.slice(output.indexOf("{"))).jobs[0].write;
   const microseconds = (percentile: string) => writes.clat_ns.percentile[percentile] / 1000;
   return {
-    operations: writes.total_ios,
-    seconds: writes.total_ios / writes.iops,
-    bytes: writes.io_bytes,
-    latencies: {
-      p50: microseconds("50.000000"),
-      p99: microseconds("99.000000"),
-      p999: microseconds("99.900000"),
-      max: writes.clat_ns.max / 1000,
-    },
     settings: flags.join(" "),
     warnings: [],
-    verification: "none",
-    warmUp: run.durability === "sync" ? "the file was laid out before" : "none",
-    notDone: ["a deeper queue"],
+    measurements: [{
+      operations: writes.total_ios,
+      seconds: writes.total_ios / writes.iops,
+      bytes: writes.io_bytes,
+      latencies: {
+        p50: microseconds("50.000000"),
+        p99: microseconds("99.000000"),
+        p999: microseconds("99.900000"),
+        max: writes.clat_ns.max / 1000,
+      },
+      verification: "none",
+      warmUp: run.durability === "sync" ? "the file was laid out before" : "none",
+      notDone: ["a deeper queue"],
+    }],
   };
 }
 
 function durableFlags({ count }: Case): string[] {
   return [
     "--rw=write",
-    "--ioengine=psync",
     "--direct=1",
     "--sync=dsync",
     "--overwrite=1",
@@ -64,11 +66,11 @@ function durableFlags({ count }: Case): string[] {
   ];
 }
 
-function streamFlags({ count, valueBytes }: Case): string[] {
+function streamFlags({ count, valueBytes, variant }: Case): string[] {
   return [
     "--rw=write",
-    "--ioengine=psync",
-    "--direct=1",
+    ...(variant === "buffered" ? [] : ["--direct=1"]),
+    "--end_fsync=1",
     `--bs=${valueBytes}`,
     `--size=${count * valueBytes}`,
   ];

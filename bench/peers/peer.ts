@@ -2,8 +2,13 @@
  * What a peer is. A description is cheap and says what the peer can do, so that the parent can plan;
  * the driver behind it is loaded only in the child that runs a case.
  */
-import type { Measurement } from "../harness/measurement.ts";
 import type { Case } from "../harness/case.ts";
+import type { Measurement } from "../harness/measurement.ts";
+import type { Role } from "../harness/result.ts";
+import type { Store, StoreDriver } from "./store.ts";
+
+export type { OpenOptions, PutOperation, ScanTotals, Store, StoreDriver } from "./store.ts";
+export type { WriteCounters } from "./store.ts";
 
 /** See api.md: "sync" waits for stable storage, "buffered" for the system, "volatile" for nothing. */
 export type Durability = "sync" | "buffered" | "volatile";
@@ -16,8 +21,10 @@ export type Way =
   | "getSync"
   | "entries"
   | "pages"
+  | "open"
   | "C++"
-  | "fio";
+  /** A program that is no store. */
+  | "program";
 
 /** What a workload needs of a peer. */
 export type Need =
@@ -25,6 +32,8 @@ export type Need =
   | "bufferedFill"
   /** Takes single puts, kept in memory only. */
   | "volatileFill"
+  /** Takes ten million of them, and says when its background work has ended. */
+  | "sustainedFill"
   /** One writer, each put on stable storage before the next. */
   | "durablePut"
   /** Many durable puts in flight at once. */
@@ -33,7 +42,26 @@ export type Need =
   | "memtableGet"
   /** Gets from settled data in the cache. */
   | "cachedGet"
+  /** Gets from a store of ten million, of keys that are there and of keys that are not. */
+  | "largeGet"
   | "scan"
+  /** Short scans from random keys. */
+  | "seek"
+  /** Takes values of 1 MiB, and syncs once at the end. */
+  | "bulkFill"
+  /** Values of 1 MiB, written and read in turn. */
+  | "mixed"
+  /** Many threads, or Workers, that fill at once. */
+  | "workers"
+  /** Opens what another process has left behind. */
+  | "reopen"
+  /** Keeps to a budget of memory. */
+  | "memory"
+  | "ycsb"
+  /** Says how many system calls its writes took. */
+  | "systemCalls"
+  /** Takes over buffers of its own making. */
+  | "transfer"
   /** Raw writes of 1 MiB, no store at all. */
   | "rawWrite";
 
@@ -43,9 +71,10 @@ export type Capability = readonly Way[] | string;
 export interface Peer {
   readonly name: string;
   readonly runtime: "bun" | "deno";
-  /** Whose ratios a reader looks for: ours, a competitor's, or the bare device's. */
-  readonly role: "subject" | "rocksdb" | "peer" | "device";
+  readonly role: Role;
   readonly capabilities: Readonly<Partial<Record<Need, Capability>>>;
+  /** Where the peer's best way to a need has another durability than the workload. */
+  readonly durabilities?: Readonly<Partial<Record<Need, Durability>>>;
   /** @throws {PeerUnavailable} when the peer is not installed */
   load(): Promise<Driver>;
 }
@@ -53,26 +82,6 @@ export interface Peer {
 /** A peer that cannot be measured on this machine; the message is printed as the reason. */
 export class PeerUnavailable extends Error {
   override name = "PeerUnavailable";
-}
-
-export interface OpenOptions {
-  directory: string;
-  durability: Durability;
-  /** The size of every value to come. */
-  valueBytes: number;
-  /** Large enough here means that nothing is flushed during the run. */
-  memtableBytes: number;
-  cacheBytes: number;
-}
-
-/** A store in this process. */
-export interface StoreDriver {
-  readonly kind: "store";
-  readonly version: string;
-  /** What a reader must know before believing the row, for instance a build with assertions. */
-  readonly warnings: readonly string[];
-  settings(options: OpenOptions): string;
-  open(options: OpenOptions): Promise<Store>;
 }
 
 /** Another program that runs its own equivalent of a workload. */
@@ -83,53 +92,20 @@ export interface ProgramDriver {
 }
 
 /** What a program says of itself it may say only when it runs. */
-export interface ProgramMeasurement extends Measurement {
+export interface ProgramMeasurement {
   settings: string;
   warnings: readonly string[];
+  measurements: Measurement[];
 }
 
 export type Driver = StoreDriver | ProgramDriver;
 
-/** Write-path counters since open, as `db.stats().write` names them. */
-export interface WriteCounters {
-  groups: number;
-  batches: number;
-  writersPerGroup: number;
-  syncs: number;
-  writesIn: number;
-  callsOut: number;
-  bytes: number;
-}
-
-export interface ScanTotals {
-  entries: number;
-  bytes: number;
-  /** The sum of the first byte of every value: each value's memory has been touched. */
-  firstBytes: number;
-}
-
-/** As AbstractLevel and Varve take it in an array. */
-export interface PutOperation {
-  type: "put";
-  key: Uint8Array;
-  value: Uint8Array;
-}
-
-/** One open store. Writes have the durability it was opened with. */
-export interface Store {
-  putSync?(key: Uint8Array, value: Uint8Array): void;
-  put?(key: Uint8Array, value: Uint8Array): Promise<unknown>;
-  putBatch?(operations: PutOperation[]): Promise<unknown>;
-  /** How many unawaited `put`s suit this store best. */
-  readonly putWindow?: number;
-  /** The result belongs to the caller: a driver copies if the peer lends its memory. */
-  getSync(key: Uint8Array): Uint8Array | undefined;
-  /** Brings what was written to its resting shape: flushed, compacted, checkpointed. */
-  settle(): Promise<void>;
-  /** Visits every entry in order as two byte arrays. */
-  scan(see: (key: Uint8Array, value: Uint8Array) => void): void | Promise<void>;
-  /** Visits every entry without an array for each. */
-  scanPages?(): ScanTotals;
-  writeCounters?(): WriteCounters;
-  close(): Promise<void>;
+/** A call that this store has, by name; a workload is planned only for peers that have it. */
+export function required<Name extends keyof Store>(
+  store: Store,
+  name: Name,
+): NonNullable<Store[Name]> {
+  const call = store[name];
+  if (call === undefined) throw new Error(`Cannot run this workload: the driver has no ${name}`);
+  return (typeof call === "function" ? call.bind(store) : call) as NonNullable<Store[Name]>;
 }

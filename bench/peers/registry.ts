@@ -2,20 +2,38 @@
  * Every peer: what it can do, and where its driver is. A string in place of ways is the reason that
  * the report gives for an empty row. This file loads no peer.
  */
-import type { Peer } from "./peer.ts";
+import type { Driver, Peer } from "./peer.ts";
 
 const BLOCKING = "its calls block: one event loop has no more than one put in flight";
 const NO_MEMTABLE = "it has no memtable";
 const NOT_A_STORE = "it is the bare device";
+const NO_THREADS = "one FFI handle is used by one thread (see db_bench)";
+const NO_MIX = "it has no such mix";
 
-const varveCapabilities: Peer["capabilities"] = {
+/** Named by a variable, so that a tool of one runtime does not look into drivers that only the other one can load. */
+async function loadFrom(path: string, ...options: string[]): Promise<Driver> {
+  return await (await import(path)).load(...options);
+}
+
+const varve: Peer["capabilities"] = {
   bufferedFill: ["putSync", "put"],
   volatileFill: ["putSync", "put"],
+  sustainedFill: ["putSync", "put"],
   durablePut: ["putSync", "put"],
   concurrentDurablePut: ["put"],
   memtableGet: ["getSync"],
   cachedGet: ["getSync"],
+  largeGet: ["getSync"],
   scan: ["entries", "pages"],
+  seek: ["entries"],
+  bulkFill: ["putSync", "put"],
+  mixed: ["putSync", "put"],
+  workers: ["putSync", "put"],
+  reopen: ["open"],
+  memory: ["putSync"],
+  ycsb: ["putSync", "put"],
+  systemCalls: ["put"],
+  transfer: ["put"],
 };
 
 export const peers: readonly Peer[] = [
@@ -23,15 +41,15 @@ export const peers: readonly Peer[] = [
     name: "varve",
     runtime: "bun",
     role: "subject",
-    capabilities: varveCapabilities,
-    load: async () => await (await import("./varve.ts")).load(),
+    capabilities: varve,
+    load: () => loadFrom("./varve.ts"),
   },
   {
     name: "varve-deno",
     runtime: "deno",
     role: "subject",
-    capabilities: varveCapabilities,
-    load: async () => await (await import("./varve.ts")).load(),
+    capabilities: varve,
+    load: () => loadFrom("./varve.ts"),
   },
   {
     name: "rocksdb",
@@ -40,13 +58,31 @@ export const peers: readonly Peer[] = [
     capabilities: {
       bufferedFill: ["putSync"],
       volatileFill: ["putSync"],
+      sustainedFill: ["putSync"],
       durablePut: ["putSync"],
       concurrentDurablePut: `${BLOCKING} (see db_bench)`,
       memtableGet: ["getSync"],
       cachedGet: ["getSync"],
+      largeGet: ["getSync"],
       scan: ["entries"],
+      seek: ["entries"],
+      bulkFill: ["putSync"],
+      mixed: ["putSync"],
+      workers: NO_THREADS,
+      reopen: ["open"],
+      memory: ["putSync"],
+      ycsb: ["putSync"],
     },
-    load: async () => (await import("./rocksdb.ts")).load(),
+    load: () => loadFrom("./rocksdb/store.ts", "tables"),
+  },
+  {
+    name: "rocksdb-blob",
+    runtime: "bun",
+    role: "rocksdb",
+    capabilities: { bulkFill: ["putSync"], mixed: ["putSync"] },
+    // Its log would hold every large value a second time.
+    durabilities: { bulkFill: "volatile" },
+    load: () => loadFrom("./rocksdb/store.ts", "blobs"),
   },
   {
     name: "db_bench",
@@ -55,13 +91,23 @@ export const peers: readonly Peer[] = [
     capabilities: {
       bufferedFill: ["C++"],
       volatileFill: ["C++"],
+      sustainedFill: ["C++"],
       durablePut: ["C++"],
       concurrentDurablePut: ["C++"],
       memtableGet: ["C++"],
       cachedGet: ["C++"],
+      largeGet: ["C++"],
       scan: ["C++"],
+      seek: ["C++"],
+      bulkFill: ["C++"],
+      mixed: `${NO_MIX}: half of its gets cannot be made to miss`,
+      workers: ["C++"],
+      reopen: "it prints no time for its open",
+      memory: ["C++"],
+      ycsb: NO_MIX,
     },
-    load: async () => (await import("./db_bench.ts")).load(),
+    durabilities: { bulkFill: "volatile" },
+    load: () => loadFrom("./db_bench/driver.ts"),
   },
   {
     name: "lmdb",
@@ -75,8 +121,9 @@ export const peers: readonly Peer[] = [
       memtableGet: NO_MEMTABLE,
       cachedGet: ["getSync"],
       scan: ["entries"],
+      ycsb: ["put"],
     },
-    load: async () => await (await import("./lmdb.ts")).load(),
+    load: () => loadFrom("./lmdb.ts"),
   },
   {
     name: "classic-level",
@@ -91,7 +138,7 @@ export const peers: readonly Peer[] = [
       cachedGet: ["getSync"],
       scan: ["entries"],
     },
-    load: async () => await (await import("./classic_level.ts")).load(),
+    load: () => loadFrom("./classic_level.ts"),
   },
   {
     name: "sqlite",
@@ -106,14 +153,21 @@ export const peers: readonly Peer[] = [
       cachedGet: ["getSync"],
       scan: ["entries"],
     },
-    load: async () => (await import("./sqlite.ts")).load(),
+    load: () => loadFrom("./sqlite.ts"),
   },
   {
     name: "fio",
     runtime: "bun",
     role: "device",
-    capabilities: { durablePut: ["fio"], rawWrite: ["fio"] },
-    load: async () => (await import("./fio.ts")).load(),
+    capabilities: { durablePut: ["program"], rawWrite: ["program"], bulkFill: ["program"] },
+    load: () => loadFrom("./fio.ts"),
+  },
+  {
+    name: "plain-loop",
+    runtime: "bun",
+    role: "device",
+    capabilities: { durablePut: ["program"], rawWrite: ["program"], bulkFill: ["program"] },
+    load: () => loadFrom("./plain_loop.ts"),
   },
 ];
 
@@ -122,7 +176,11 @@ export function whyNotCapable(peer: Peer, need: keyof Peer["capabilities"]): str
   const capability = peer.capabilities[need];
   if (typeof capability === "string") return capability;
   if (capability) return undefined;
-  return peer.role === "device" ? NOT_A_STORE : "it is a store, not a bare device";
+  if (peer.role === "device") return NOT_A_STORE;
+  const isAsked = peers.some(({ role, capabilities }) =>
+    role !== "subject" && role !== "device" && capabilities[need]
+  );
+  return isAsked ? "this workload is compared with other peers" : "this table is not a comparison";
 }
 
 /** @throws {RangeError} when there is no such peer */

@@ -1,6 +1,7 @@
 /** SQLite as Bun ships it: one table, prepared statements, each put its own transaction. */
 import { Database, type Statement } from "bun:sqlite";
 import type { Durability, OpenOptions, Store, StoreDriver } from "./peer.ts";
+import type { See } from "./store.ts";
 
 /** Clustering the table by key wins for small values; large ones are better kept in a heap. */
 const CLUSTERED_VALUE_BYTES_MAX = 256;
@@ -70,7 +71,7 @@ class SqliteStore implements Store {
     return Promise.resolve();
   }
 
-  scan(see: (key: Uint8Array, value: Uint8Array) => void): void {
+  scan(see: See): void {
     const statement = this.#db.prepare<{ key: Uint8Array; value: Uint8Array }, []>(
       "SELECT key, value FROM entries ORDER BY key",
     );

@@ -110,7 +110,7 @@ function describeOutputs(
   const outputs: Table[] = [];
   let offset = 0;
   for (let index = 0; index < count; index++) {
-    const { table, end } = describeTable(descriptions, offset, family, level);
+    const { table, end } = describeTable(descriptions, offset, level);
     outputs.push(table);
     offset = end;
   }

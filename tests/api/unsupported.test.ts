@@ -14,7 +14,6 @@ test("what is not there yet is ERR_UNSUPPORTED, and changes nothing", async () =
     ["ttl", () => db.put("k", "w", { ttl: 1 })],
     ["transfer", () => db.put("k", new Uint8Array(8), { transfer: true })],
     ["compact", () => db.compact()],
-    ["repair", () => Varve.repair(path)],
     ["deleteRange in a batch", () => db.batch([{ type: "deleteRange", range: {} }])],
     ["merge in a batch", () => db.batch([{ type: "merge", key: "k", value: "v" }])],
   ];

@@ -138,7 +138,8 @@ pub fn fileBytes(blocks_end: u64) u64 {
 /// Bytes of values in one blob segment.
 pub const BlobUse = extern struct { number: u64, bytes: u64 };
 
-/// Content of the properties block: these fields in order, then the blob references, the smallest and the largest key.
+/// Content of the properties block: these fields in order, then the blob references, the smallest and the largest key, the
+/// family's name, which is for repairs.
 pub const Properties = struct {
     family: u32,
     block_bytes: u32,
@@ -165,6 +166,8 @@ pub const Properties = struct {
     largest_kind: abi.BoundKind,
     /// By number, ascending.
     blobs: []align(1) const BlobUse,
+    /// At most `family_name_bytes_max`; may be empty.
+    family_name: []const u8,
 
     ///      0  version u32 | family u32
     ///      8  block bytes u32 | filter bits per key u32
@@ -181,10 +184,11 @@ pub const Properties = struct {
     ///     96  ranges offset u64
     ///    104  ranges bytes u32 | largest key's kind u32 (abi.BoundKind)
     ///    112  smallest key's bytes u32 | largest key's bytes u32
-    ///    120  blob segment count u32 | zero u32
+    ///    120  blob segment count u32 | family name's bytes u32
     ///    128  blob segments: number u64, bytes u64
-    ///         smallest key, largest key
+    ///         smallest key, largest key, family name
     pub const fixed_bytes = 128;
+    pub const family_name_bytes_max = 255;
 
     const number_fields = .{
         "number",    "entry_count",       "delete_count",     "merge_count", "expiring_count", "block_count",
@@ -193,7 +197,7 @@ pub const Properties = struct {
 
     pub fn encode(self: *const Properties, gpa: std.mem.Allocator) error{OutOfMemory}![]u8 {
         const blobs = std.mem.sliceAsBytes(self.blobs);
-        const out = try gpa.alloc(u8, fixed_bytes + blobs.len + self.smallest_key.len + self.largest_key.len);
+        const out = try gpa.alloc(u8, fixed_bytes + blobs.len + self.smallest_key.len + self.largest_key.len + self.family_name.len);
         @memset(out[0..fixed_bytes], 0);
         std.mem.writeInt(u32, out[0..4], version, .little);
         std.mem.writeInt(u32, out[4..8], self.family, .little);
@@ -206,9 +210,12 @@ pub const Properties = struct {
         std.mem.writeInt(u32, out[112..116], @intCast(self.smallest_key.len), .little);
         std.mem.writeInt(u32, out[116..120], @intCast(self.largest_key.len), .little);
         std.mem.writeInt(u32, out[120..124], @intCast(self.blobs.len), .little);
-        @memcpy(out[fixed_bytes..][0..blobs.len], blobs);
-        @memcpy(out[fixed_bytes + blobs.len ..][0..self.smallest_key.len], self.smallest_key);
-        @memcpy(out[fixed_bytes + blobs.len + self.smallest_key.len ..], self.largest_key);
+        std.mem.writeInt(u32, out[124..128], @intCast(self.family_name.len), .little);
+        var at: usize = fixed_bytes;
+        for ([_][]const u8{ blobs, self.smallest_key, self.largest_key, self.family_name }) |part| {
+            @memcpy(out[at..][0..part.len], part);
+            at += part.len;
+        }
         return out;
     }
 
@@ -220,7 +227,9 @@ pub const Properties = struct {
         const largest_bytes = std.mem.readInt(u32, content[116..120], .little);
         if (smallest_bytes > abi.key_bytes_max or largest_bytes > abi.key_bytes_max) return error.Damaged;
         const blob_bytes = @as(u64, std.mem.readInt(u32, content[120..124], .little)) * @sizeOf(BlobUse);
-        if (content.len != fixed_bytes + blob_bytes + smallest_bytes + largest_bytes) return error.Damaged;
+        const name_bytes = std.mem.readInt(u32, content[124..128], .little);
+        if (name_bytes > family_name_bytes_max) return error.Damaged;
+        if (content.len != fixed_bytes + blob_bytes + smallest_bytes + largest_bytes + name_bytes) return error.Damaged;
         const blobs = content[fixed_bytes..][0..@intCast(blob_bytes)];
         const smallest_key = content[fixed_bytes + blobs.len ..][0..smallest_bytes];
 
@@ -233,7 +242,8 @@ pub const Properties = struct {
                 .bytes = std.mem.readInt(u32, content[104..108], .little),
             },
             .smallest_key = smallest_key,
-            .largest_key = content[fixed_bytes + blobs.len + smallest_bytes ..],
+            .largest_key = content[fixed_bytes + blobs.len + smallest_bytes ..][0..largest_bytes],
+            .family_name = content[content.len - name_bytes ..],
             .largest_kind = std.enums.fromInt(abi.BoundKind, std.mem.readInt(u32, content[108..112], .little)) orelse
                 return error.Damaged,
             .blobs = @ptrCast(blobs),

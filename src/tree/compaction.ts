@@ -91,7 +91,7 @@ export class RunningCompaction {
           });
         }
         if (result === 0) continue;
-        const outputs = describeOutputs(descriptions, count, family.id, compaction.outputLevel);
+        const outputs = describeOutputs(descriptions, count, compaction.outputLevel);
         return { outputs, ...counted };
       }
     } finally {
@@ -104,7 +104,6 @@ export class RunningCompaction {
 function describeOutputs(
   descriptions: Region,
   count: number,
-  family: number,
   level: number,
 ): Table[] {
   const outputs: Table[] = [];

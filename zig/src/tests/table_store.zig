@@ -111,8 +111,10 @@ pub const TableStore = struct {
         job.now = self.now;
         job.merge_operator = @intFromEnum(self.merge_operator);
         job.description_region = self.description;
-        job.family_name_bytes = family_name.len;
-        @memcpy(region.slice(self.description).?[0..family_name.len], family_name);
+        if (opcode == .table_flush) {
+            job.family_name_bytes = family_name.len;
+            @memcpy(region.slice(self.description).?[0..family_name.len], family_name);
+        }
         return job;
     }
 

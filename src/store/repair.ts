@@ -12,16 +12,17 @@ import { type SalvagedLog, salvageLog, settleSegment, twice } from "../log/salva
 import { Directories } from "../native/directories.ts";
 import { linkOrCopy } from "../native/file_copy.ts";
 import type { FileName, Files, FoundFile } from "../native/files.ts";
-import { FileFlag, FileKind, LogEntry, LogRun } from "../native/layout.gen.ts";
+import { EntryType, FileFlag, FileKind, LogEntry, LogRun } from "../native/layout.gen.ts";
 import { wordsOf } from "../base/words.ts";
 import type { Region } from "../native/region.ts";
 import type { Task } from "../native/task.ts";
 import { FamilyFile } from "../tree/family_file.ts";
 import { Manifest } from "../tree/manifest.ts";
 import { type FamilyRegister, ManifestState } from "../tree/manifest_state.ts";
-import { openFoundTable, verifyTable } from "../tree/tables.ts";
+import { openFoundTable, type TableOrigin, verifyTable } from "../tree/tables.ts";
 import { releaseTable } from "../tree/version.ts";
 import { DEFAULT_FAMILY } from "./families.ts";
+import { supersededTables } from "./superseded.ts";
 
 const LOST = "lost";
 
@@ -54,16 +55,28 @@ export interface Rebuilt {
 interface KeptTable {
   readonly record: TableRecord;
   readonly familyName: string;
+  readonly origin: TableOrigin | undefined;
+}
+
+interface LostTable {
+  readonly name: FileName;
+  readonly reason: string;
+  /** `undefined`: it cannot be told. */
+  readonly family: number | undefined;
+  /** Something in it is in no other table. */
+  readonly isMissed: boolean;
 }
 
 interface FoundTables {
   readonly kept: KeptTable[];
-  readonly lost: { name: FileName; reason: string; family: number | undefined }[];
+  readonly lost: LostTable[];
 }
 
-/** Per family: how many entries the log has, and the highest sequence number in all of it. */
+/** Which families the log has entries of, how many entries, and the highest sequence number in all of it. */
 interface LogContent {
   readonly families: Set<number>;
+  /** Those with merge operands. */
+  readonly merging: Set<number>;
   entries: number;
   lastSequence: number;
 }
@@ -75,7 +88,13 @@ export function* rebuild(files: Files, freshId: StoreId): Task<Rebuilt> {
   const register = yield* readRegister(files, found);
   const tables = yield* readTables(files, numbersOf(found, FileKind.table));
   if (register !== undefined) dropTables(tables, register);
-  const content: LogContent = { families: new Set(), entries: 0, lastSequence: 0 };
+  dropSuperseded(tables, found);
+  const content: LogContent = {
+    families: new Set(),
+    merging: new Set(),
+    entries: 0,
+    lastSequence: 0,
+  };
   const segments = numbersOf(found, FileKind.log).map(({ number }) => number);
   const log = yield* salvageLog(files, segments, register?.storeId, (region, offset) => {
     count(content, region, offset);
@@ -138,20 +157,20 @@ function* readTables(files: Files, found: readonly FoundFile[]): Task<FoundTable
     const name = { kind, number };
     let family: number | undefined;
     const read = function* (): Task<void> {
-      const { table, familyName } = yield* openFoundTable(files, number, bytes);
+      const { table, familyName, origin } = yield* openFoundTable(files, number, bytes);
       family = table.record.family;
       try {
         yield* verifyTable(files, table);
       } finally {
         releaseTable(table);
       }
-      tables.kept.push({ record: table.record, familyName });
+      tables.kept.push({ record: table.record, familyName, origin });
     };
     try {
       yield* twice(read);
     } catch (error) {
       if (!isDamage(error)) throw error;
-      tables.lost.push({ name, reason: error.message, family });
+      tables.lost.push({ name, reason: error.message, family, isMissed: true });
     }
   }
   return tables;
@@ -169,7 +188,26 @@ function dropTables({ kept, lost }: FoundTables, register: FamilyRegister): void
     if (family === 0 || !isDropped(register, family)) continue;
     kept.splice(kept.findIndex(({ record }) => record.number === number), 1);
     const name = { kind: FileKind.table, number };
-    lost.push({ name, reason: `its column family ${family} was dropped`, family });
+    const reason = `its column family ${family} was dropped`;
+    lost.push({ name, reason, family, isMissed: false });
+  }
+}
+
+/** Of a compaction's inputs and outputs the one or the other are part of the store. */
+function dropSuperseded(tables: FoundTables, found: readonly FoundFile[]): void {
+  const { kept, lost } = tables;
+  const present = new Set(numbersOf(found, FileKind.table).map(({ number }) => number));
+  const sound = kept.map(({ record, origin }) => ({ number: record.number, origin }));
+  const superseded = supersededTables(sound, present);
+  for (const { record: { family, number } } of kept.slice()) {
+    if (!superseded.has(number)) continue;
+    kept.splice(kept.findIndex(({ record }) => record.number === number), 1);
+    const name = { kind: FileKind.table, number };
+    const reason = "other tables of the same compaction have its entries";
+    lost.push({ name, reason, family, isMissed: false });
+  }
+  for (const [index, table] of lost.entries()) {
+    if (superseded.has(table.name.number)) lost[index] = { ...table, isMissed: false };
   }
 }
 
@@ -184,8 +222,11 @@ function count(content: LogContent, { u32, f64 }: Region, run: number): void {
   content.lastSequence = Math.max(content.lastSequence, firstSequence + entryCount - 1);
   let word = (run + LogRun.BYTES) >> 2;
   for (let index = 0; index < entryCount; index++) {
-    content.families.add(u32[word + (LogEntry.family >> 2)]);
-    const keyBytes = u32[word + (LogEntry.typeAndKeyBytes >> 2)] >>> 16;
+    const family = u32[word + (LogEntry.family >> 2)];
+    const typeAndKeyBytes = u32[word + (LogEntry.typeAndKeyBytes >> 2)];
+    content.families.add(family);
+    if ((typeAndKeyBytes & 0xff) === EntryType.merge) content.merging.add(family);
+    const keyBytes = typeAndKeyBytes >>> 16;
     const valueBytes = u32[word + (LogEntry.valueBytes >> 2)];
     word += (LogEntry.BYTES >> 2) + wordsOf(keyBytes) + wordsOf(valueBytes);
   }
@@ -221,7 +262,8 @@ function nameFamilies(
  * The new state. All tables are on level 0. A family's log entries up to the largest sequence number of its tables are in tables:
  * a memtable is flushed whole, and after the ones before it. That fails where one of its tables is lost; then all that the log
  * has is taken, if it reaches beyond the tables: it has the newest version of whatever it has at all, entries have the same
- * numbers as in the tables, and on level 0 the highest number counts.
+ * numbers as in the tables, and on level 0 the highest number counts. Not so where operands are merged: tables may have folded
+ * them, and none may count twice.
  */
 function stateOf(
   files: Files,
@@ -240,8 +282,11 @@ function stateOf(
         .map(({ record }) => record.largestSequence),
     );
     lastSequence = Math.max(lastSequence, largest);
-    const hasLost = lost.some(({ family }) => family === undefined || family === id);
-    if (hasLost && content.lastSequence >= largest) flushIsDue = true;
+    const misses = lost.some(({ family, isMissed }) =>
+      isMissed && (family === undefined || family === id)
+    );
+    const takesAll = misses && content.lastSequence >= largest && !content.merging.has(id);
+    if (takesAll) flushIsDue = true;
     else if (largest > 0) flushed.push({ family: id, sequence: largest });
   }
   const oldestFirst = kept.map(({ record }) => ({ ...record, level: 0 }))

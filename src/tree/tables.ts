@@ -26,10 +26,20 @@ export const DESCRIPTION_BYTES_MAX = 1 << 20;
 /** Bounds that keep tuning values inside the library's words. */
 const BLOCK_BYTES_MAX = 1 << 30;
 
-/** A table, and what it calls its family. */
+/** A table, and what only repairs ask: what it calls its family, and where it comes from. */
 export interface DescribedTable {
   readonly table: Table;
   readonly familyName: string;
+  readonly origin: TableOrigin | undefined;
+}
+
+/** The compaction that made a table. */
+export interface TableOrigin {
+  /** File numbers of the tables that it read. */
+  readonly inputs: readonly number[];
+  /** Its tables have the numbers from here on, up to its last one. */
+  readonly firstOutput: number;
+  readonly isLastOutput: boolean;
 }
 
 /**
@@ -136,8 +146,8 @@ function* describedJob(
     fill(job, description);
     yield job;
     const handle = finish(files, job, opcode === Opcode.tableFlush ? "write" : "open", number);
-    const { table, familyName } = describeTable(description, 0, 0);
-    return { table: { ...table, handle }, familyName };
+    const { table, familyName, origin } = describeTable(description, 0, 0);
+    return { table: { ...table, handle }, familyName, origin };
   } finally {
     releaseRegion(description.id);
   }
@@ -177,11 +187,16 @@ export function describeTable(
     }),
   };
   const handle = i32[(offset + TableDescription.handle) >> 2];
-  const nameStart = references + record.blobs.length * BlobReference.BYTES;
+  const inputsStart = references + record.blobs.length * BlobReference.BYTES;
+  const nameStart = inputsStart + word(TableDescription.inputCount) * 8;
+  const inputs = Array.from(f64.subarray(inputsStart >> 3, nameStart >> 3));
+  const firstOutput = float(TableDescription.firstOutput);
+  const isLastOutput = word(TableDescription.isLastOutput) === 1;
   const nameBytes = u8.slice(nameStart, nameStart + word(TableDescription.familyNameBytes));
   return {
     table: { record, handle },
     familyName: new TextDecoder().decode(nameBytes),
+    origin: inputs.length === 0 ? undefined : { inputs, firstOutput, isLastOutput },
     end: offset + word(TableDescription.bytes),
   };
 }

@@ -12,6 +12,7 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
+import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type RepairReport, Varve } from "../../mod.ts";
@@ -354,6 +355,74 @@ test("another store's segment and a stray file are not taken for ours", async ()
   assert.match(report.lostLogs[0].reason, /another segment/);
   assert.deepEqual((await contentOf(path)).default, { ours: "1" });
 });
+
+test("of a compaction's inputs and outputs side by side one or the other count: nothing twice, nothing deleted comes back", async () => {
+  const options = { ...SMALL, columnFamilies: { default: { targetFileSize: 64 * 1024 } } };
+  const [path, before] = [temporaryDirectory(), temporaryDirectory()].map((at) =>
+    join(at, "store")
+  );
+  const sumsOf = async (at: string) => {
+    await using db = await Varve.open(at, { ...options, createIfMissing: false });
+    await db.verify();
+    const sums = await db.columnFamily("sums", { keyEncoding: "utf8", mergeOperator: "add" });
+    return { keys: [...db.keys()].map(text), sums: [...sums.entries()] };
+  };
+  {
+    await using db = await Varve.open(path, options);
+    const sums = await db.columnFamily("sums", { keyEncoding: "utf8", mergeOperator: "add" });
+    for (let round = 0; round < 3; round++) {
+      await db.put(`gone ${round}`, "1");
+      for (let index = 0; index < 20; index++) {
+        void db.put(keyOf(index + round), randomBytes(10_000));
+        void sums.merge(`${index % 4}`, 1);
+      }
+      for (let gone = 0; gone < round; gone++) await db.delete(`gone ${gone}`);
+      await sums.merge("0", 100);
+      await db.flush();
+    }
+    await db.delete("gone 2");
+    await db.flush();
+  }
+  cpSync(path, before, { recursive: true });
+  {
+    await using db = await Varve.open(path, options);
+    await db.compact();
+  }
+  const content = await sumsOf(path);
+  assert.deepEqual(content.sums.map(([, sum]) => sum), [315n, 15n, 15n, 15n]);
+  const [inputs, outputs] = [named(before, /table$/), named(path, /table$/)];
+  assert.ok(outputs.length >= 4, "several outputs of one compaction");
+  assert.ok(inputs.every((name) => !outputs.includes(name)));
+  const left: [string, string[], string[]][] = [
+    ["all", inputs, outputs],
+    ["outputs", [], outputs],
+    ["inputs", inputs, []],
+    ...inputs.map((
+      name,
+    ): [string, string[], string[]] => [`but input ${name}`, without(inputs, name), outputs]),
+    ...outputs.map((
+      name,
+    ): [string, string[], string[]] => [`but output ${name}`, inputs, without(outputs, name)]),
+  ];
+  for (const [name, inputsLeft, outputsLeft] of left) {
+    const copy = join(temporaryDirectory(), "store");
+    cpSync(path, copy, { recursive: true });
+    lose(copy, /^(MANIFEST|CURRENT)|table$|log$/);
+    for (const file of inputsLeft) copyFileSync(join(before, file), join(copy, file));
+    for (const file of outputsLeft) copyFileSync(join(path, file), join(copy, file));
+    const report = await Varve.repair(copy);
+    assert.equal(
+      report.lostTables.length > 0,
+      inputsLeft.length > 0 && outputsLeft.length > 0,
+      name,
+    );
+    assert.deepEqual(await sumsOf(copy), content, name);
+  }
+});
+
+function without(names: string[], name: string): string[] {
+  return names.filter((other) => other !== name);
+}
 
 /** CRC-32C, bit by bit. */
 function crc32c(bytes: Uint8Array): number {

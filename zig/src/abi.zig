@@ -276,7 +276,8 @@ pub const Compression = enum(u32) { none = 0, zstd = 1 };
 pub const BoundKind = enum(u32) { inclusive = 0, exclusive = 1, unbounded = 2 };
 
 /// What the manifest keeps of a table, and what a repair needs; followed in its region by the smallest and the largest
-/// user key, zeros to a multiple of eight, `blob_count` `BlobReference`s, the family's name and zeros to eight.
+/// user key, zeros to a multiple of eight, `blob_count` `BlobReference`s, `input_count` file numbers (f64), the family's name
+/// and zeros to eight.
 pub const TableDescription = extern struct {
     number: f64,
     file_bytes: f64,
@@ -298,6 +299,10 @@ pub const TableDescription = extern struct {
     bytes: u32,
     family: u32,
     family_name_bytes: u32,
+    /// The tables that a compaction made this one from; its first output's number; whether this is its last output.
+    input_count: u32,
+    is_last_output: u32,
+    first_output: f64,
 };
 
 /// How many bytes of values in a blob segment a table points to.

@@ -31,6 +31,8 @@ pub const Options = struct {
     compression_level: u32 = 0,
     /// For repairs, and for people. Lent until `finish`.
     family_name: []const u8 = "",
+    /// Likewise.
+    origin: format.Origin = .{},
 };
 
 pub const TableBuilder = struct {
@@ -195,6 +197,7 @@ pub const TableBuilder = struct {
             .largest_kind = span.kind,
             .blobs = self.blobs.list.items,
             .family_name = self.options.family_name,
+            .origin = self.options.origin,
         }).encode(self.gpa) catch return self.failure.fail(.no_memory);
         defer self.gpa.free(properties);
         footer.properties = try self.writeBlock(properties);

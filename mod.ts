@@ -36,6 +36,7 @@ export type { KeyEncodingOption } from "./src/api/encodings/key_encoding.ts";
 export type { ValueEncodingOption } from "./src/api/encodings/value_encoding.ts";
 export type { Codec } from "./src/api/encodings/encoding.ts";
 export type { Tuple, TupleElement } from "./src/api/encodings/tuple.ts";
+export type { LostFile, RepairReport } from "./src/store/repair.ts";
 export type { FamilyStats, Stats } from "./src/api/stats.ts";
 export type {
   EventName,

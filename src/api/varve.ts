@@ -4,7 +4,8 @@ import { REAL_DISK, removeDirectory } from "../native/store_handle.ts";
 import { runTask, runTaskSync, type Task } from "../native/task.ts";
 import { EVENT_NAMES, type EventName, type Listener } from "../store/events.ts";
 import { DEFAULT_FAMILY } from "../store/families.ts";
-import { attach, attachSync, detach, detachSync } from "../store/registry.ts";
+import { attach, attachSync, detach, detachSync, repair } from "../store/registry.ts";
+import type { RepairReport } from "../store/repair.ts";
 import type { Store } from "../store/store.ts";
 import type { Family } from "../tree/family.ts";
 import { rangeSpan } from "../tree/key_span.ts";
@@ -158,9 +159,21 @@ export class Varve<
     });
   }
 
-  /** Not there yet: rejects with `ERR_UNSUPPORTED`. */
-  static repair(_path: string | URL): Promise<void> {
-    return Promise.reject(unsupported("Cannot repair a store: this version does not"));
+  /**
+   * Makes a store whose manifest or pointer is damaged or gone one that opens again, from what its tables and its log still
+   * prove: every table that checks out, and the log up to its first gap. Nothing is deleted: what could not be used is moved to
+   * the directory `lost` in the store's, old manifests too. May be repeated, after a crash as well. Rather make a copy first.
+   *
+   * @param options `disk`: the simulated disk that the store is on
+   * @returns what was kept and what was lost
+   * @throws {VarveError} `ERR_LOCKED` while anybody has it open, `ERR_NOT_FOUND` where nothing of a store is, `ERR_UNSUPPORTED`
+   * for files of a later version, `ERR_NO_SPACE`, `ERR_IO`
+   */
+  static repair(path: string | URL, options?: Pick<OpenOptions, "disk">): Promise<RepairReport> {
+    return promised(() => {
+      const resolved = validateOpenOptions({ disk: options?.disk });
+      return repair(locate(path, resolved), resolved);
+    });
   }
 
   /**

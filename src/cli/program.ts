@@ -7,6 +7,7 @@ import { addFamilies } from "./commands/families.ts";
 import { addGet } from "./commands/get.ts";
 import { addImport } from "./commands/import.ts";
 import { addPut } from "./commands/put.ts";
+import { addRepair } from "./commands/repair.ts";
 import { addScan } from "./commands/scan.ts";
 import { addStats } from "./commands/stats.ts";
 import { addVerify } from "./commands/verify.ts";
@@ -31,6 +32,7 @@ export function program(context: Context): Command {
     addFamilies,
     addStats,
     addVerify,
+    addRepair,
   ];
   for (const add of adders) add(command, context);
   return command;

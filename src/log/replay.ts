@@ -46,7 +46,7 @@ export type RunVisitor = (region: Region, offset: number, segment: number) => vo
 
 const FRAME_VALID = 0;
 /** A segment holds one record of at most 1 GiB and its framing; more was never written. */
-const SEGMENT_BYTES_MAX = 4 * 1024 ** 3 - BLOCK_BYTES;
+export const SEGMENT_BYTES_MAX = 4 * 1024 ** 3 - BLOCK_BYTES;
 
 export function* replayLog(
   files: Files,
@@ -219,12 +219,12 @@ export function isSound(region: Region, number: number, offset: number, limit: n
 }
 
 /** Bytes to the next frame, when no sync comes between. */
-function frameBytes(region: Region, frame: number): number {
+export function frameBytes(region: Region, frame: number): number {
   return LogFrame.BYTES + region.u32[(frame + LogFrame.payloadBytes) >> 2];
 }
 
 /** The bytes of a run whose entries all lie within it, or `undefined`. A checksum proves origin, not sense. */
-function soundRunBytes({ u32, f64 }: Region, run: number, end: number): number | undefined {
+export function soundRunBytes({ u32, f64 }: Region, run: number, end: number): number | undefined {
   if (run + LogRun.BYTES > end) return undefined;
   const bytes = u32[(run + LogRun.bytes) >> 2];
   const entryCount = u32[(run + LogRun.entryCount) >> 2];
@@ -246,7 +246,8 @@ function soundRunBytes({ u32, f64 }: Region, run: number, end: number): number |
   return bytes;
 }
 
-function roundUp(offset: number): number {
+/** Where the next frame may be if a sync came between. */
+export function roundUp(offset: number): number {
   return Math.ceil(offset / BLOCK_BYTES) * BLOCK_BYTES;
 }
 

@@ -107,6 +107,13 @@ export function decodeSegmentHeader(region: Region): SegmentHeader | string {
   };
 }
 
+/** Whether a header checks out and was written by a later version. */
+export function isOfLaterVersion({ u8, u32 }: Region): boolean {
+  return u32[LogSegmentHeader.magic >> 2] === LOG_MAGIC &&
+    u32[LogSegmentHeader.checksum >> 2] === checksumOfHeader(u8) &&
+    u32[LogSegmentHeader.version >> 2] > LOG_VERSION;
+}
+
 function encodeHeader(
   region: Region,
   number: number,

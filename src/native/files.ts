@@ -244,6 +244,8 @@ export function fileName({ kind, number }: FileName): string {
       return `${digits}.temporary`;
     case FileKind.blob:
       return `${digits}.blob`;
+    case FileKind.families:
+      return "FAMILIES";
     default:
       return "LOCK";
   }

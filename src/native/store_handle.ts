@@ -55,6 +55,29 @@ export function openDirectory(
   throw openError(handle, "open", path);
 }
 
+/**
+ * Opens and locks what is left of a store, its pointer missing or not.
+ * Throws `ERR_LOCKED` while anybody has it open, `ERR_NOT_FOUND` where nothing of a store is, or `ERR_IO`.
+ */
+export function openRemains(
+  disk: number,
+  path: string,
+  ioThreads: number,
+  { maxOpenFiles }: TableAccess = ORDINARY_ACCESS,
+): number {
+  const bytes = pathBytes(path);
+  const handle = native().call.varve_store_open(
+    disk,
+    bytes,
+    bytes.length,
+    OpenFlag.repair,
+    ioThreads,
+    Math.min(maxOpenFiles, OPEN_FILES_MAX),
+  );
+  if (handle >= 0) return handle;
+  throw openError(handle, "repair", path);
+}
+
 /** Stops the I/O threads, gives back files, lock and memory. */
 export function closeDirectory(handle: number): void {
   const result = native().call.varve_store_close(handle);
@@ -66,11 +89,6 @@ export function removeDirectory(disk: number, path: string): void {
   const bytes = pathBytes(path);
   const result = native().call.varve_store_remove(disk, bytes, bytes.length);
   if (result >= 0) return;
-  if (result === Code.attached) {
-    throw new VarveError("ERR_LOCKED", `Cannot destroy '${path}': it is open in this process`, {
-      path,
-    });
-  }
   const error = openError(result, "destroy", path);
   if (error.code !== "ERR_NOT_FOUND") throw error;
 }
@@ -84,6 +102,10 @@ function attachedHandle(): number {
 }
 
 function openError(result: number, verb: string, path: string): VarveError {
+  if (result === Code.attached) {
+    const message = `Cannot ${verb} '${path}': it is open in this process`;
+    return new VarveError("ERR_LOCKED", message, { path });
+  }
   if (result === Code.locked) {
     const owner = failureDetail();
     return new VarveError("ERR_LOCKED", `Cannot ${verb} '${path}': ${owner} has it open`, { path });
@@ -95,7 +117,7 @@ function openError(result: number, verb: string, path: string): VarveError {
   }
   const error = nativeError(result, `Cannot ${verb} '${path}'`, { path });
   if (error.errnoName !== "ENOENT") return error;
-  return new VarveError("ERR_NOT_FOUND", `Cannot ${verb} '${path}': there is no such directory`, {
+  return new VarveError("ERR_NOT_FOUND", `Cannot ${verb} '${path}': there is no store`, {
     path,
     cause: error,
   });

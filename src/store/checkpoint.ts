@@ -20,6 +20,7 @@ import type { FileName, Files } from "../native/files.ts";
 import { FileKind } from "../native/layout.gen.ts";
 import { native } from "../native/library.ts";
 import type { Task } from "../native/task.ts";
+import { FamilyFile } from "../tree/family_file.ts";
 import { Manifest } from "../tree/manifest.ts";
 import { ManifestState } from "../tree/manifest_state.ts";
 import type { Clock } from "./clock.ts";
@@ -136,7 +137,7 @@ function* fill(store: Source, copy: Files): Task<void> {
 
 function* copyMoment(store: Source, copy: Files): Task<void> {
   const { state, end } = takeMoment(store);
-  const { files } = store;
+  const { files, manifest: { storeId } } = store;
   for (const { tables } of state.families.values()) {
     for (const { number } of tables) {
       yield* give(store, copy, { kind: FileKind.table, number });
@@ -148,7 +149,10 @@ function* copyMoment(store: Source, copy: Files): Task<void> {
     yield* copyFile(files, copy, name, number === end.segment ? end.offset : Infinity);
   }
   yield* requireWholeLog(store, copy, state);
-  const pointer = yield* Manifest.write(copy, store.manifest.storeId, state);
+  if (state.nextFamilyId > 1) {
+    yield* FamilyFile.write(copy, state.nextFileNumber++, storeId, state.register);
+  }
+  const pointer = yield* Manifest.write(copy, storeId, state);
   yield* Manifest.point(copy, pointer);
 }
 

@@ -5,9 +5,10 @@
 import { VarveError } from "../base/errors.ts";
 import type { StoreId } from "../format/manifest_file.ts";
 import { Signal } from "../native/signal.ts";
-import { openDirectory } from "../native/store_handle.ts";
+import { openDirectory, openRemains } from "../native/store_handle.ts";
 import { runTask, runTaskSync, type Task } from "../native/task.ts";
 import { openStore } from "./open.ts";
+import { rebuild, type Rebuilt, type RepairReport } from "./repair.ts";
 import type { StoreSettings } from "./settings.ts";
 import { Foundation, type Store } from "./store.ts";
 
@@ -32,6 +33,8 @@ interface Entry {
 }
 
 const entries = new Map<number, Entry>();
+/** Stores that are being repaired, by handle. */
+const repairs = new Map<number, Pick<Entry, "disk" | "foundation">>();
 
 /** Opens a store or attaches to it. Every success is to be matched by one `detach`. */
 export async function attach(location: StoreLocation, settings: StoreSettings): Promise<Store> {
@@ -59,6 +62,43 @@ export function attachSync(location: StoreLocation, settings: StoreSettings): St
   }
 }
 
+/** Makes whatever is left of a store one that opens again. */
+export async function repair(
+  { disk, stepped, path, storeId }: StoreLocation,
+  settings: StoreSettings,
+): Promise<RepairReport> {
+  const handle = openRemains(disk, path, settings.ioThreads, settings);
+  const foundation = new Foundation(handle, path, disk, stepped);
+  repairs.set(foundation.handle, { disk, foundation });
+  return await runTask(foundation.jobs, repairing(foundation, settings, storeId));
+}
+
+/** The store is opened and closed once, so that a repair which resolves has left one that opens. */
+function* repairing(
+  foundation: Foundation,
+  settings: StoreSettings,
+  storeId: StoreId,
+): Task<RepairReport> {
+  try {
+    let rebuilt: Rebuilt;
+    try {
+      rebuilt = yield* rebuild(foundation.files, storeId);
+    } catch (error) {
+      foundation.release();
+      throw error;
+    }
+    const store = yield* openStore(foundation, settings, storeId);
+    try {
+      if (rebuilt.flushIsDue) yield* store.flush();
+    } finally {
+      yield* store.close();
+    }
+    return rebuilt.report;
+  } finally {
+    repairs.delete(foundation.handle);
+  }
+}
+
 /** Gives one handle back; the last one closes the store. */
 export async function detach(store: Store): Promise<void> {
   const entry = leave(store);
@@ -79,6 +119,9 @@ export function detachSync(store: Store): void {
 export function abandonStores(disk: number): void {
   for (const entry of [...entries.values()]) {
     if (entry.disk === disk) abandon(entry);
+  }
+  for (const [handle, { disk: on, foundation: { jobs } }] of [...repairs]) {
+    if (on === disk) jobs.drive(() => !repairs.has(handle));
   }
 }
 
@@ -112,6 +155,9 @@ function find(
   if (directory.attached) {
     const entry = entries.get(directory.handle);
     if (entry !== undefined) return { entry, isNew: false };
+    if (repairs.has(directory.handle)) {
+      throw new VarveError("ERR_LOCKED", `Cannot open '${path}': it is being repaired`, { path });
+    }
     throw new VarveError(
       "ERR_UNSUPPORTED",
       `Cannot open '${path}': another Worker of this process has it open, and sharing is not there yet`,

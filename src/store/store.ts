@@ -18,6 +18,7 @@ import type { Task } from "../native/task.ts";
 import { TaskLock } from "../native/task_lock.ts";
 import { claimCache, unclaimCache } from "../read/cache_budget.ts";
 import { Family, type FamilyTuning } from "../tree/family.ts";
+import { FamilyFile, type FamilyNote } from "../tree/family_file.ts";
 import type { KeySpan } from "../tree/key_span.ts";
 import { Manifest } from "../tree/manifest.ts";
 import { verifyTable } from "../tree/tables.ts";
@@ -91,6 +92,7 @@ export class Store {
   readonly retention: Retention;
   readonly compactor: Compactor;
   readonly #syncTimer: SyncTimer;
+  readonly #familyFile: FamilyFile;
   /** Families are made and dropped one at a time, in call order. */
   readonly #familyChanges = new TaskLock();
   readonly #checkpoints = new TaskLock();
@@ -115,6 +117,7 @@ export class Store {
     this.clock = new Clock(foundation.disk, manifest.state.time);
     if (recovered.sawExpiry) this.clock.use();
     manifest.stampEdits(() => this.clock.recorded);
+    this.#familyFile = new FamilyFile(files, manifest.storeId, () => manifest.takeFileNumber());
     this.visibility = new Visibility(jobs.shared);
     this.visibility.restore(recovered.lastSequence);
     this.log = new Log(
@@ -237,11 +240,11 @@ export class Store {
     }
     const id = this.manifest.state.nextFamilyId;
     const record = operator && { family: id, ...operator };
-    yield* this.manifest.append(() => ({
+    yield* this.#changeFamilies({
       createdFamilies: [{ id, name }],
       operators: record && [record],
       nextFamilyId: id + 1,
-    }));
+    });
     const made = new Family(id, name, tuning, [], this.context);
     made.operator = record;
     this.families.add(made);
@@ -249,12 +252,23 @@ export class Store {
   }
 
   /** Puts a family's merge operator on record, or finds it there. */
+  /** In the file for repairs first: what it does not know was never used. */
+  *#changeFamilies(change: FamilyNote): Task<void> {
+    yield* this.#familyFile.note(this.manifest.state.register, change);
+    try {
+      yield* this.manifest.append(() => change);
+    } catch (error) {
+      yield* this.#familyFile.close();
+      throw error;
+    }
+  }
+
   *#agreeOn({ kind, name }: OperatorName, family: Family): Task<void> {
     const known = family.operator;
     if (known === undefined) {
       if (this.readOnly) return; // nothing has been merged
       const record = { family: family.id, kind, name };
-      yield* this.manifest.append(() => ({ operators: [record] }));
+      yield* this.#changeFamilies({ operators: [record] });
       family.operator = record;
     } else if (known.kind !== kind || known.name !== name) {
       throw invalidArgument(
@@ -289,6 +303,9 @@ export class Store {
     yield* this.retention.remove(
       tables.map(({ record: { number } }) => ({ kind: FileKind.table, number })),
     );
+    const { register } = this.manifest.state;
+    const note = this.#familyFile.note(register, { droppedFamilies: [family.id] });
+    yield* this.events.reporting(note);
   }
 
   /** Memtables to tables: everything that was written before the call. */
@@ -331,6 +348,7 @@ export class Store {
     yield* this.retention.during(this.#verifyLog());
     const manifest = yield* Manifest.open(this.files, this.health, false);
     yield* manifest.close();
+    yield* this.#familyChanges.run(() => FamilyFile.verify(this.files));
   }
 
   /** Tables that compaction makes meanwhile come too; those that it removes, or a drop, need no further look. */
@@ -426,6 +444,7 @@ export class Store {
     while (this.jobs.outstanding > 0) yield this.jobs.quiet();
     for (const family of this.families.all()) family.release();
     for (const { file } of this.log.all()) yield* this.files.close(file);
+    yield* this.#familyFile.close();
     yield* this.manifest.close();
     this.pipeline.pool.drain();
     unclaimCache(this.foundation.handle);

@@ -91,7 +91,7 @@ export class RunningCompaction {
           });
         }
         if (result === 0) continue;
-        const outputs = describeOutputs(descriptions, count, family.id, compaction.outputLevel);
+        const outputs = describeOutputs(descriptions, count, compaction.outputLevel);
         return { outputs, ...counted };
       }
     } finally {
@@ -104,13 +104,12 @@ export class RunningCompaction {
 function describeOutputs(
   descriptions: Region,
   count: number,
-  family: number,
   level: number,
 ): Table[] {
   const outputs: Table[] = [];
   let offset = 0;
   for (let index = 0; index < count; index++) {
-    const { table, end } = describeTable(descriptions, offset, family, level);
+    const { table, end } = describeTable(descriptions, offset, level);
     outputs.push(table);
     offset = end;
   }

@@ -15,9 +15,9 @@ import {
   type StoreId,
 } from "../format/manifest_file.ts";
 import type { Health } from "../log/health.ts";
+import { readWhole, writeAndSync, writeWhole } from "../native/file_content.ts";
 import { type FileName, type Files, type OpenFile, required } from "../native/files.ts";
 import { FileFlag, FileKind } from "../native/layout.gen.ts";
-import { releaseRegion, reserveRegion } from "../native/region.ts";
 import type { Task } from "../native/task.ts";
 import { TaskLock } from "../native/task_lock.ts";
 import { ManifestState } from "./manifest_state.ts";
@@ -262,45 +262,4 @@ function* begin(
   yield* writeAndSync(files, file, bytes, 0);
   const chain = checksumOfRecord(record);
   return { file, end: bytes.length, chain, reserved, base: snapshot.length };
-}
-
-function* writeAndSync(
-  files: Files,
-  file: OpenFile,
-  bytes: Uint8Array,
-  offset: number,
-): Task<void> {
-  const region = reserveRegion(bytes.length);
-  try {
-    region.u8.set(bytes);
-    yield* files.write(file, region, offset, bytes.length);
-    yield* files.sync(file);
-  } finally {
-    releaseRegion(region.id);
-  }
-}
-
-/** A new, synced file with this content. */
-function* writeWhole(files: Files, name: FileName, content: Uint8Array): Task<void> {
-  const file = yield* files.open(name, FileFlag.create);
-  yield* writeAndSync(files, file, content, 0);
-  yield* files.close(file);
-}
-
-/** A file's content; one larger than `bytesMax` is damaged. */
-function* readWhole(files: Files, name: FileName, bytesMax: number): Task<Uint8Array> {
-  const file = yield* files.open(name, FileFlag.readOnly);
-  const bytes = yield* files.size(file);
-  if (bytes > bytesMax) {
-    const path = files.path(name);
-    throw corruption(`Cannot read '${path}': it has ${bytes} bytes`, { path, offset: bytesMax });
-  }
-  const region = reserveRegion(Math.max(bytes, 1));
-  try {
-    const read = yield* files.read(file, region, 0, bytes);
-    return region.u8.slice(0, read);
-  } finally {
-    releaseRegion(region.id);
-    yield* files.close(file);
-  }
 }

@@ -11,6 +11,16 @@ import type {
   TableRecord,
 } from "../format/manifest_edit.ts";
 
+/** Which families there are. */
+export interface FamilyRegister {
+  /** Names by id. */
+  readonly families: ReadonlyMap<number, string>;
+  /** By the family's id, where it has one. */
+  readonly operators: ReadonlyMap<number, OperatorRecord>;
+  /** No family has this id or a higher one. */
+  readonly nextFamilyId: number;
+}
+
 export interface FamilyState extends FamilyRecord {
   /** Every logged entry up to this sequence number is in the tables. */
   flushedSequence: number;
@@ -82,6 +92,17 @@ export class ManifestState {
     if (end !== 0 && !this.logs.includes(end)) {
       throw impossible(`says that the log ends in segment ${end}, which is gone`);
     }
+  }
+
+  /** The families alone. */
+  get register(): FamilyRegister {
+    const families = new Map<number, string>();
+    const operators = new Map<number, OperatorRecord>();
+    for (const { id, name, operator } of this.families.values()) {
+      families.set(id, name);
+      if (operator !== undefined) operators.set(id, operator);
+    }
+    return { families, operators, nextFamilyId: this.nextFamilyId };
   }
 
   /** One edit that makes this state from nothing: the first record of a new manifest. */

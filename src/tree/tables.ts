@@ -1,4 +1,5 @@
 /** Table files as tasks: making one from a memtable, opening one that the manifest names, checking every byte of one. */
+import { encodeUtf8 } from "../base/bytes.ts";
 import { nativeError } from "../native/failure.ts";
 import { fileName, type Files } from "../native/files.ts";
 import {
@@ -6,6 +7,8 @@ import {
   Code,
   Compression,
   FileKind,
+  JobFlag,
+  JobHead,
   Lane,
   Opcode,
   TableDescription,
@@ -23,6 +26,22 @@ export const DESCRIPTION_BYTES_MAX = 1 << 20;
 /** Bounds that keep tuning values inside the library's words. */
 const BLOCK_BYTES_MAX = 1 << 30;
 
+/** A table, and what only repairs ask: what it calls its family, and where it comes from. */
+export interface DescribedTable {
+  readonly table: Table;
+  readonly familyName: string;
+  readonly origin: TableOrigin | undefined;
+}
+
+/** The compaction that made a table. */
+export interface TableOrigin {
+  /** File numbers of the tables that it read. */
+  readonly inputs: readonly number[];
+  /** Its tables have the numbers from here on, up to its last one. */
+  readonly firstOutput: number;
+  readonly isLastOutput: boolean;
+}
+
 /**
  * Writes a frozen memtable to a new table file, synced and named durably. Versions that neither the newest reader nor a
  * snapshot can see are left out; `now` is the time by which entries expire, in milliseconds since 1970.
@@ -31,15 +50,18 @@ export function* flushTable(
   files: Files,
   memtable: Memtable,
   number: number,
-  { id, tuning, mergeOperator }: Family,
+  { id, name, tuning, mergeOperator }: Family,
   snapshots: readonly number[],
   now: number,
 ): Task<Table> {
   const list = reserveRegion(Math.max(8, snapshots.length * 8));
   try {
     list.f64.set(snapshots);
-    return yield* describedJob(files, Opcode.tableFlush, Lane.background, number, id, (job) => {
+    const fill = (job: number, description: Region): void => {
       const { u32, i32, f64 } = files.jobs.shared;
+      const nameBytes = encodeUtf8(name);
+      description.u8.set(nameBytes);
+      u32[(job + TableJob.familyNameBytes) >> 2] = nameBytes.length;
       i32[(job + TableJob.source) >> 2] = memtable.region.id;
       const words = tuningWords(tuning, 0);
       u32[(job + TableJob.blockBytes) >> 2] = words.blockBytes;
@@ -50,7 +72,10 @@ export function* flushTable(
       i32[(job + TableJob.snapshotRegion) >> 2] = list.id;
       f64[(job + TableJob.now) >> 3] = now;
       u32[(job + TableJob.mergeOperator) >> 2] = mergeOperator;
-    });
+    };
+    const opcode = Opcode.tableFlush;
+    const { table } = yield* describedJob(files, opcode, Lane.background, number, id, fill);
+    return table;
   } finally {
     releaseRegion(list.id);
   }
@@ -70,17 +95,27 @@ export function tuningWords(tuning: FamilyTuning, level: number) {
 
 /** Opens a table that the manifest names. Another table's file, or a damaged one, is `ERR_CORRUPTION`. */
 export function* openTable(files: Files, record: TableRecord): Task<Table> {
-  const { handle } = yield* describedJob(
-    files,
-    Opcode.tableOpen,
-    Lane.read,
-    record.number,
-    record.family,
-    (job) => {
-      files.jobs.shared.f64[(job + TableJob.fileBytes) >> 3] = record.fileBytes;
-    },
-  );
-  return { record, handle };
+  const { number, family, fileBytes } = record;
+  const fill = (job: number): void => {
+    files.jobs.shared.f64[(job + TableJob.fileBytes) >> 3] = fileBytes;
+  };
+  const opcode = Opcode.tableOpen;
+  const { table } = yield* describedJob(files, opcode, Lane.read, number, family, fill);
+  return { record, handle: table.handle };
+}
+
+/** Opens a table of which nothing is known but its file: what it says of itself goes, its family too. */
+export function* openFoundTable(
+  files: Files,
+  number: number,
+  fileBytes: number,
+): Task<DescribedTable> {
+  const fill = (job: number): void => {
+    const { u32, f64 } = files.jobs.shared;
+    f64[(job + TableJob.fileBytes) >> 3] = fileBytes;
+    u32[(job + JobHead.flags) >> 2] = JobFlag.anyFamily;
+  };
+  return yield* describedJob(files, Opcode.tableOpen, Lane.read, number, 0, fill);
 }
 
 /** Reads every block of a table and checks it; one that was let go is passed over. Throws `ERR_CORRUPTION` with file and offset. */
@@ -99,8 +134,8 @@ function* describedJob(
   lane: number,
   number: number,
   family: number,
-  fill: (job: number) => void,
-): Task<Table> {
+  fill: (job: number, description: Region) => void,
+): Task<DescribedTable> {
   const { jobs } = files;
   const description = reserveRegion(DESCRIPTION_BYTES_MAX);
   try {
@@ -108,10 +143,11 @@ function* describedJob(
     jobs.shared.f64[(job + TableJob.number) >> 3] = number;
     jobs.shared.u32[(job + TableJob.family) >> 2] = family;
     jobs.shared.i32[(job + TableJob.descriptionRegion) >> 2] = description.id;
-    fill(job);
+    fill(job, description);
     yield job;
     const handle = finish(files, job, opcode === Opcode.tableFlush ? "write" : "open", number);
-    return { ...describeTable(description, 0, family, 0).table, handle };
+    const { table, familyName, origin } = describeTable(description, 0, 0);
+    return { table: { ...table, handle }, familyName, origin };
   } finally {
     releaseRegion(description.id);
   }
@@ -121,9 +157,8 @@ function* describedJob(
 export function describeTable(
   { u8, u32, i32, f64 }: Region,
   offset: number,
-  family: number,
   level: number,
-): { table: Table; end: number } {
+): DescribedTable & { end: number } {
   const word = (field: number) => u32[(offset + field) >> 2];
   const float = (field: number) => f64[(offset + field) >> 3];
   const keys = offset + TableDescription.BYTES;
@@ -131,7 +166,7 @@ export function describeTable(
   const largestEnd = smallestEnd + word(TableDescription.largestKeyBytes);
   const references = Math.ceil(largestEnd / 8) * 8;
   const record: TableRecord = {
-    family,
+    family: word(TableDescription.family),
     level,
     number: float(TableDescription.number),
     fileBytes: float(TableDescription.fileBytes),
@@ -152,7 +187,18 @@ export function describeTable(
     }),
   };
   const handle = i32[(offset + TableDescription.handle) >> 2];
-  return { table: { record, handle }, end: offset + word(TableDescription.bytes) };
+  const inputsStart = references + record.blobs.length * BlobReference.BYTES;
+  const nameStart = inputsStart + word(TableDescription.inputCount) * 8;
+  const inputs = Array.from(f64.subarray(inputsStart >> 3, nameStart >> 3));
+  const firstOutput = float(TableDescription.firstOutput);
+  const isLastOutput = word(TableDescription.isLastOutput) === 1;
+  const nameBytes = u8.slice(nameStart, nameStart + word(TableDescription.familyNameBytes));
+  return {
+    table: { record, handle },
+    familyName: new TextDecoder().decode(nameBytes),
+    origin: inputs.length === 0 ? undefined : { inputs, firstOutput, isLastOutput },
+    end: offset + word(TableDescription.bytes),
+  };
 }
 
 function finish(files: Files, job: number, verb: string, number: number): number {

@@ -86,7 +86,7 @@ test("any string of 1 to 255 bytes of UTF-8 is a name, and never becomes part of
   assert.deepEqual(readdirSync(parent), ["store"]);
   assert.equal(existsSync("/tmp/varve-escape"), false);
   for (const name of readdirSync(path)) {
-    assert.match(name, /^(\d+\.\w+|MANIFEST-\d+|CURRENT|LOCK)$/);
+    assert.match(name, /^(\d+\.\w+|MANIFEST-\d+|CURRENT|LOCK|FAMILIES)$/);
   }
 });
 

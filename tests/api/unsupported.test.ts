@@ -10,7 +10,6 @@ test("what is not there yet is ERR_UNSUPPORTED, and changes nothing", async () =
   await db.put("k", "v");
   const asynchronous: [string, () => Promise<unknown>][] = [
     ["transfer", () => db.put("k", new Uint8Array(8), { transfer: true })],
-    ["repair", () => Varve.repair(path)],
   ];
   for (const [name, call] of asynchronous) {
     await assert.rejects(call(), coded("ERR_UNSUPPORTED"), name);

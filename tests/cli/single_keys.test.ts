@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryDirectory, test } from "../harness.ts";
 import { runVarve, varve } from "./command.ts";
@@ -71,6 +71,7 @@ test("a path that is no store is ERR_NOT_FOUND, and stays as it is", async () =>
     ["families", path],
     ["stats", path],
     ["verify", path],
+    ["repair", path],
   ];
   for (const args of commands) {
     const { code, stdout, stderr } = await runVarve(args);
@@ -79,6 +80,28 @@ test("a path that is no store is ERR_NOT_FOUND, and stays as it is", async () =>
     assert.match(stderr, /^varve: [^\n]+ \(ERR_NOT_FOUND\)\n$/);
   }
   for (const each of [path, file, join(directory, "out")]) assert.ok(!existsSync(each), each);
+});
+
+test("repair says what it kept, what it lost, and leaves a store that opens", async () => {
+  const store = join(temporaryDirectory(), "store");
+  await varve("put", store, "k", "1", "--family", "users");
+  await varve("put", store, "k", "2");
+  const log = readdirSync(store).find((name) => name.endsWith(".log"))!;
+  writeFileSync(join(store, "000900.log"), "nothing of a log");
+  for (const name of readdirSync(store)) {
+    if (/^(MANIFEST|CURRENT)/.test(name)) rmSync(join(store, name));
+  }
+  assert.equal((await runVarve(["get", store, "k"])).code, 1);
+  assert.match(log, /^\d+\.log$/);
+  assert.equal(
+    await varve("repair", store),
+    `lost  ${join(store, "lost", "000900.log")}: it has no header, or is no segment at all\n` +
+      "kept  0 tables, 2 log segments with 2 entries; default, users\n",
+  );
+  assert.equal(await varve("get", store, "k"), "2");
+  assert.equal(await varve("get", store, "k", "--family", "users"), "1");
+  assert.equal(JSON.parse(await varve("repair", store, "--json")).entries, 2);
+  assert.equal(await varve("verify", store), "ok\n");
 });
 
 test("stats as text and as JSON, and verify", async () => {

@@ -88,6 +88,8 @@ pub const FileKind = enum(u32) {
     blob = 5,
     /// `LOCK`; the number is ignored
     lock = 6,
+    /// `FAMILIES`; the number is ignored
+    families = 7,
 };
 
 pub const FileFlag = struct {
@@ -161,6 +163,8 @@ pub const JobFlag = struct {
     pub const sync_file: u32 = 8;
     /// subdirectory_open: lock the directory as a store is locked, until it is closed.
     pub const lock: u32 = 16;
+    /// table_open: whichever family the table says; the description tells.
+    pub const any_family: u32 = 32;
 };
 
 pub const JobHead = extern struct {
@@ -246,7 +250,7 @@ pub const TableJob = extern struct {
     /// Sorted, ascending sequence numbers (f64) of the live snapshots, in a region.
     snapshot_count: u32,
     snapshot_region: i32,
-    /// Where the `TableDescription` and its two keys go: at least TableDescription + 2 * 65,536 bytes.
+    /// Where the `TableDescription` goes, with what follows it. table_flush: the family's name lies at its start when the job begins.
     description_region: i32,
     /// Store-wide family number, written into the table's properties and checked by table_open.
     family: u32,
@@ -260,6 +264,9 @@ pub const TableJob = extern struct {
     merge_operator: u32,
     /// table_flush: zstd's, 1 to 22; unused without compression.
     compression_level: u32,
+    /// table_flush: of the name in the description's region.
+    family_name_bytes: u32,
+    reserved: u32,
 };
 
 /// What was done to a table's data blocks; the first byte of a block's trailer.
@@ -268,8 +275,9 @@ pub const Compression = enum(u32) { none = 0, zstd = 1 };
 /// How a table's largest key is meant: a point's key, a range tombstone's upper bound, or no bound at all.
 pub const BoundKind = enum(u32) { inclusive = 0, exclusive = 1, unbounded = 2 };
 
-/// What the manifest keeps of a table; followed in its region by the smallest and the largest user key, zeros to a
-/// multiple of eight, and `blob_count` `BlobReference`s.
+/// What the manifest keeps of a table, and what a repair needs; followed in its region by the smallest and the largest
+/// user key, zeros to a multiple of eight, `blob_count` `BlobReference`s, `input_count` file numbers (f64), the family's name
+/// and zeros to eight.
 pub const TableDescription = extern struct {
     number: f64,
     file_bytes: f64,
@@ -289,6 +297,12 @@ pub const TableDescription = extern struct {
     handle: i32,
     /// Bytes of the whole description, this header and the padding behind it included.
     bytes: u32,
+    family: u32,
+    family_name_bytes: u32,
+    /// The tables that a compaction made this one from; its first output's number; whether this is its last output.
+    input_count: u32,
+    is_last_output: u32,
+    first_output: f64,
 };
 
 /// How many bytes of values in a blob segment a table points to.
@@ -631,6 +645,8 @@ pub const OpenFlag = struct {
     /// Tables are read past the page cache, and written so.
     pub const direct_reads: u32 = 4;
     pub const direct_writes: u32 = 8;
+    /// Whatever is left of a store: the pointer may be missing. `ENOENT` where there is nothing of one.
+    pub const repair: u32 = 16;
 };
 
 /// The structs that the generator writes out.

@@ -123,6 +123,8 @@ const Plan = struct {
 const Compaction = struct {
     files: *TableFiles,
     inputs: *Version,
+    /// The inputs' file numbers.
+    input_numbers: []u64,
     snapshots: []u64,
     now: f64,
     operator: abi.MergeOperator,
@@ -153,16 +155,26 @@ const Compaction = struct {
         });
         errdefer inputs.destroy();
         for (inputs.list) |table| if (table.properties.family != request.family) return failure.fail(.invalid);
+        const numbers = gpa.alloc(u64, inputs.list.len) catch return failure.fail(.no_memory);
+        errdefer gpa.free(numbers);
+        for (inputs.list, numbers) |table, *number| number.* = table.file.number;
         const self = gpa.create(Compaction) catch return failure.fail(.no_memory);
         files.retain();
+        var options = plan.output;
+        options.table.origin = .{ .inputs = numbers, .first_output = options.number };
+        // A table that a repair made up a family for knows no name.
+        for (inputs.list) |table| if (table.properties.family_name.len > 0) {
+            options.table.family_name = table.properties.family_name;
+        };
         self.* = .{
             .files = files,
             .inputs = inputs,
+            .input_numbers = numbers,
             .snapshots = snapshots,
             .now = request.now,
             .operator = plan.operator,
             .bottom = request.bottom != 0,
-            .options = plan.output,
+            .options = options,
             .pace = .{ .bytes_per_second = if (files.disk.vtable.stepped) 0 else request.bytes_per_second },
         };
         return self;
@@ -172,6 +184,7 @@ const Compaction = struct {
     pub fn destroy(self: *Compaction) void {
         if (self.merger) |*merger| merger.deinit();
         self.inputs.destroy();
+        gpa.free(self.input_numbers);
         gpa.free(self.snapshots);
         self.files.release();
         gpa.destroy(self);

@@ -179,6 +179,7 @@ pub const CompactionOutput = struct {
         defer part.release();
         if (self.current != null or part.count() > 0) {
             const builder = try self.currentBuilder();
+            builder.options.origin.is_last_output = border == null;
             self.finished_bytes += try builder.finish(part);
             const number = builder.options.number;
             const file = self.current.?.file;

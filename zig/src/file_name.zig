@@ -23,6 +23,7 @@ const numbered = [_]Shape{
 pub fn format(kind: u32, number: f64, buffer: *[name_bytes_max]u8) ?[]const u8 {
     if (kind == @intFromEnum(abi.FileKind.current)) return "CURRENT";
     if (kind == @intFromEnum(abi.FileKind.lock)) return "LOCK";
+    if (kind == @intFromEnum(abi.FileKind.families)) return "FAMILIES";
     if (!(number >= 0 and number <= number_max) or @floor(number) != number) return null;
     for (numbered) |shape| {
         if (kind != @intFromEnum(shape.kind)) continue;
@@ -36,6 +37,7 @@ pub fn format(kind: u32, number: f64, buffer: *[name_bytes_max]u8) ?[]const u8 {
 pub fn parse(name: []const u8) ?FileId {
     if (std.mem.eql(u8, name, "CURRENT")) return .{ .kind = .current, .number = 0 };
     if (std.mem.eql(u8, name, "LOCK")) return .{ .kind = .lock, .number = 0 };
+    if (std.mem.eql(u8, name, "FAMILIES")) return .{ .kind = .families, .number = 0 };
     for (numbered) |shape| {
         if (!std.mem.startsWith(u8, name, shape.prefix) or !std.mem.endsWith(u8, name, shape.suffix)) continue;
         if (name.len < shape.prefix.len + shape.suffix.len) continue;
@@ -58,11 +60,11 @@ test "parse() reads what format() writes" {
     var buffer: [name_bytes_max]u8 = undefined;
     try testing.expectEqualStrings("000042.log", format(0, 42, &buffer).?);
     try testing.expectEqualStrings("MANIFEST-000042", format(2, 42, &buffer).?);
-    for (0..7) |kind| {
+    for (0..8) |kind| {
         for ([_]f64{ 0, 42, 999_999, 1_000_000, number_max }) |number| {
             const id = parse(format(@intCast(kind), number, &buffer).?).?;
             try testing.expectEqual(kind, @intFromEnum(id.kind));
-            if (kind != 3 and kind != 6) try testing.expectEqual(number, @as(f64, @floatFromInt(id.number)));
+            if (kind != 3 and kind < 6) try testing.expectEqual(number, @as(f64, @floatFromInt(id.number)));
         }
     }
 }
@@ -79,5 +81,5 @@ test "parse() refuses what is not ours, format() what cannot be" {
     for ([_]f64{ -1, 0.5, std.math.nan(f64), std.math.inf(f64), 1e300 }) |number| {
         try testing.expectEqual(null, format(0, number, &buffer));
     }
-    try testing.expectEqual(null, format(7, 1, &buffer));
+    try testing.expectEqual(null, format(8, 1, &buffer));
 }

@@ -11,6 +11,7 @@ const internal_key = @import("internal_key.zig");
 const memtable_reader = @import("memtable_reader.zig");
 const range_fragments = @import("range_fragments.zig");
 const region = @import("region.zig");
+const format = @import("table_format.zig");
 const table_description = @import("table_description.zig");
 const table_output = @import("table_output.zig");
 const table_set = @import("table_set.zig");
@@ -30,6 +31,7 @@ pub fn flush(store: *Store, job: *abi.TableJob, failure: *Fault) fault.Error!i32
     try table_output.checkOptions(job.block_bytes, job.filter_bits_per_key, job.compression, job.compression_level, failure);
     const operator = std.enums.fromInt(abi.MergeOperator, job.merge_operator) orelse return failure.fail(.invalid);
     const number = table_output.numberOf(job.number) orelse return failure.fail(.invalid);
+    if (job.family_name_bytes > format.Properties.family_name_bytes_max) return failure.fail(.invalid);
     const snapshots = try snapshotsOf(job, failure);
     defer gpa.free(snapshots);
     const memtable = Memtable.open(job.source) orelse return failure.fail(.invalid);
@@ -59,7 +61,8 @@ pub fn flush(store: *Store, job: *abi.TableJob, failure: *Fault) fault.Error!i32
 pub fn openTable(store: *Store, job: *abi.TableJob, failure: *Fault) fault.Error!i32 {
     const number = table_output.numberOf(job.number) orelse return failure.fail(.invalid);
     const bytes = table_output.numberOf(job.file_bytes) orelse return failure.fail(.invalid);
-    return publish(try Table.open(.init(store.table_files, number), null, bytes, job.family, failure), job, failure);
+    const family: ?u32 = if (job.head.flags & abi.JobFlag.any_family != 0) null else job.family;
+    return publish(try Table.open(.init(store.table_files, number), null, bytes, family, failure), job, failure);
 }
 
 pub fn verify(job: *abi.TableJob, failure: *Fault) fault.Error!i32 {
@@ -134,6 +137,7 @@ fn write(
     var builder: TableBuilder = try .init(gpa, file, .{
         .number = @intFromFloat(job.number),
         .family = job.family,
+        .family_name = region.part(job.description_region, 0, job.family_name_bytes) orelse return failure.fail(.invalid),
         .block_bytes = job.block_bytes,
         .filter_bits_per_key = job.filter_bits_per_key,
         .compression = @enumFromInt(job.compression),

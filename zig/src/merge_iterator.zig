@@ -1,4 +1,5 @@
 //! One ordered stream out of many: memtables and levels of tables, forward or backward, in internal-key order.
+//! An entry that two sources have, as tables of a repaired store may, comes once.
 //! A heap of sources with the current entry of each beside it; with one source nothing is compared. One thread at
 //! a time. After an error, would_block included, it stands nowhere: seek again.
 
@@ -173,11 +174,18 @@ pub const MergeIterator = struct {
 
     /// REQUIRES: `top` is not null; same direction as the seek.
     pub inline fn advance(self: *MergeIterator, comptime direction: Direction, access: Access, failure: *Fault) fault.Error!void {
-        const there = self.heap[0].advance(direction, access, failure) catch |e| {
-            self.heap_count = 0;
-            return e;
-        };
-        self.moved(direction, there);
+        errdefer self.heap_count = 0;
+        while (self.twinOfTop()) |twin| {
+            const other = self.heap[twin];
+            if (try other.advance(direction, access, failure)) {
+                other.prefix = internal_key.prefix(other.key);
+            } else {
+                self.heap_count -= 1;
+                self.heap[twin] = self.heap[self.heap_count];
+            }
+            if (twin < self.heap_count) self.siftDown(twin, direction);
+        }
+        self.moved(direction, try self.heap[0].advance(direction, access, failure));
     }
 
     /// Every entry of the source on top that has a number above this is in another of its tables.
@@ -208,6 +216,18 @@ pub const MergeIterator = struct {
         }
         if (there) source.prefix = internal_key.prefix(source.key);
         self.siftDown(0, direction);
+    }
+
+    /// Place in the heap of another source with the same entry as the top: if there is one, one of its children has it.
+    inline fn twinOfTop(self: *const MergeIterator) ?usize {
+        const first = self.heap[0];
+        for (1..3) |at| {
+            if (at >= self.heap_count) return null;
+            const other = self.heap[at];
+            if (other.prefix != first.prefix or other.trailer != first.trailer) continue;
+            if (internal_key.equalKeys(other.key, first.key)) return at;
+        }
+        return null;
     }
 
     fn siftDown(self: *MergeIterator, start: usize, comptime direction: Direction) void {

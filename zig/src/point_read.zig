@@ -90,17 +90,15 @@ fn lookup(version: i32, key: []const u8, sequence: f64, access: Access, failure:
     return search(held, key, @intFromFloat(sequence), access, failure);
 }
 
-/// Level 0 newest first, then downwards: the first answer decides, for a level holds only what is older than
-/// everything above it, range tombstones as well.
+/// Level 0, then downwards: the first answer decides, for a level holds only what is older than everything above it,
+/// range tombstones as well. On level 0 the newest counts, whichever table has it: in a repaired store they overlap in
+/// age, too.
 fn search(version: *const table_set.Version, key: []const u8, sequence: u64, access: Access, failure: *Fault) fault.Error!?Answer {
     if (version.list.len == 0) return null;
     const hash = filter.hashKey(key);
     for (version.levels, 0..) |level, number| {
         if (number == 0) {
-            for (level) |table| {
-                if (table.endsBefore(key)) continue;
-                if (try searchTable(table, key, hash, sequence, access, failure)) |answer| return answer;
-            }
+            if (try searchNewest(level, key, hash, sequence, access, failure)) |answer| return answer;
         } else {
             const index = table_iterator.tableFor(level, key);
             if (index == level.len) continue;
@@ -108,6 +106,27 @@ fn search(version: *const table_set.Version, key: []const u8, sequence: u64, acc
         }
     }
     return null;
+}
+
+/// One comparison a table where they do not overlap in age, for the newest comes first.
+fn searchNewest(level: []const *Table, key: []const u8, hash: u64, sequence: u64, access: Access, failure: *Fault) fault.Error!?Answer {
+    var newest: ?Answer = null;
+    errdefer if (newest) |answer| answer.release();
+    for (level) |table| {
+        const known = if (newest) |answer| internal_key.sequenceOf(answer.trailer) else 0;
+        if (newest != null and table.properties.largest_sequence <= known) continue;
+        if (table.endsBefore(key)) continue;
+        const answer = try searchTable(table, key, hash, sequence, access, failure) orelse continue;
+        if (newest) |before| {
+            if (internal_key.sequenceOf(answer.trailer) <= known) {
+                answer.release();
+                continue;
+            }
+            before.release();
+        }
+        newest = answer;
+    }
+    return newest;
 }
 
 /// REQUIRES: the table does not end before the key.

@@ -54,9 +54,10 @@ var mutex: locks.Mutex = .{};
 
 /// A handle, or errno or Code.
 pub fn open(disk_id: disk_registry.Id, path: []const u8, flags: u32, limits: Limits) i32 {
-    const makes = abi.OpenFlag.create | abi.OpenFlag.read_only;
+    const makes = abi.OpenFlag.create | abi.OpenFlag.read_only | abi.OpenFlag.repair;
     const known = makes | abi.OpenFlag.direct_reads | abi.OpenFlag.direct_writes;
-    if (flags & ~known != 0 or flags & makes == makes) return abi.Code.invalid.int();
+    // One of them at most.
+    if (flags & ~known != 0 or @popCount(flags & makes) > 1) return abi.Code.invalid.int();
     if (limits.open_files_max == 0) return abi.Code.invalid.int();
     const on = disk_registry.acquire(disk_id) orelse return abi.Code.closed.int();
     const result = openOn(on, disk_id, path, flags, limits);
@@ -91,7 +92,10 @@ fn openIn(
     // Nothing is touched in a directory that is somebody else's: not even a lock file is made there.
     var contents: Contents = .{};
     const readable = contents.read(on, directory);
-    if (readable < 0) return readable;
+    const repairs = flags & abi.OpenFlag.repair != 0;
+    const is_remains = repairs and (contents.store or contents.remains);
+    if (readable < 0 and !is_remains) return readable;
+    if (repairs and !is_remains) return system.failure(.NOENT);
     const read_only = flags & abi.OpenFlag.read_only != 0;
     const lock = on.vtable.lock(on.context, directory, if (read_only) .shared else .exclusive);
     if (lock < 0) {

@@ -29,6 +29,10 @@ pub const Options = struct {
     compression: abi.Compression = .none,
     /// zstd's, from `compression.level_min` to `level_max`.
     compression_level: u32 = 0,
+    /// For repairs, and for people. Lent until `finish`.
+    family_name: []const u8 = "",
+    /// Likewise.
+    origin: format.Origin = .{},
 };
 
 pub const TableBuilder = struct {
@@ -94,11 +98,12 @@ pub const TableBuilder = struct {
         self.blobs.deinit(self.gpa);
     }
 
-    /// REQUIRES: sorts behind the entry before.
+    /// REQUIRES: sorts behind the entry before, or is that one, found in two tables: it counts once.
     pub fn add(self: *TableBuilder, key: []const u8, trailer: u64, value: []const u8) fault.Error!void {
         const first = self.entry_count == 0;
-        std.debug.assert(first or internal_key.compare(self.last_key.items, self.last_trailer, key, trailer) == .lt);
         const same_key = !first and internal_key.equalKeys(self.last_key.items, key);
+        if (same_key and trailer == self.last_trailer) return;
+        std.debug.assert(first or internal_key.compare(self.last_key.items, self.last_trailer, key, trailer) == .lt);
 
         // Blocks stay within their size, trailer included; what is larger than a block has one of its own.
         const entry_bytes = key.len + value.len + entry_overhead_bytes;
@@ -191,6 +196,8 @@ pub const TableBuilder = struct {
             .largest_key = span.largest,
             .largest_kind = span.kind,
             .blobs = self.blobs.list.items,
+            .family_name = self.options.family_name,
+            .origin = self.options.origin,
         }).encode(self.gpa) catch return self.failure.fail(.no_memory);
         defer self.gpa.free(properties);
         footer.properties = try self.writeBlock(properties);

@@ -8,6 +8,14 @@ const align_bytes = 8;
 
 /// What `write` takes: a multiple of eight.
 pub fn bytesOf(table: *const Table) usize {
+    return std.mem.alignForward(usize, nameOffset(table) + table.properties.family_name.len, align_bytes);
+}
+
+fn nameOffset(table: *const Table) usize {
+    return inputsOffset(table) + table.properties.origin.inputs.len * @sizeOf(f64);
+}
+
+fn inputsOffset(table: *const Table) usize {
     return keysEnd(table) + table.properties.blobs.len * @sizeOf(abi.BlobReference);
 }
 
@@ -37,6 +45,11 @@ pub fn write(table: *const Table, handle: i32, target: []u8) void {
         .blob_count = @intCast(properties.blobs.len),
         .handle = handle,
         .bytes = @intCast(bytesOf(table)),
+        .family = properties.family,
+        .family_name_bytes = @intCast(properties.family_name.len),
+        .input_count = @intCast(properties.origin.inputs.len),
+        .is_last_output = @intFromBool(properties.origin.is_last_output),
+        .first_output = @floatFromInt(properties.origin.first_output),
     };
     const keys = target[@sizeOf(abi.TableDescription)..keysEnd(table)];
     @memset(keys, 0);
@@ -46,4 +59,9 @@ pub fn write(table: *const Table, handle: i32, target: []u8) void {
     for (properties.blobs, references) |blob, *reference| {
         reference.* = .{ .number = @floatFromInt(blob.number), .bytes = @floatFromInt(blob.bytes) };
     }
+    const inputs: [*]f64 = @ptrCast(@alignCast(target.ptr + inputsOffset(table)));
+    for (properties.origin.inputs, inputs) |number, *input| input.* = @floatFromInt(number);
+    const name = target[nameOffset(table)..bytesOf(table)];
+    @memset(name, 0);
+    @memcpy(name[0..properties.family_name.len], properties.family_name);
 }

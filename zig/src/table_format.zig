@@ -138,7 +138,18 @@ pub fn fileBytes(blocks_end: u64) u64 {
 /// Bytes of values in one blob segment.
 pub const BlobUse = extern struct { number: u64, bytes: u64 };
 
-/// Content of the properties block: these fields in order, then the blob references, the smallest and the largest key.
+/// What a table was made from, for repairs: whoever finds inputs beside outputs must know which of them count. Of a flush
+/// nothing.
+pub const Origin = struct {
+    /// File numbers of the tables that the compaction read.
+    inputs: []align(1) const u64 = &.{},
+    /// The compaction's tables have the numbers from here on, without a gap, up to its last one.
+    first_output: u64 = 0,
+    is_last_output: bool = false,
+};
+
+/// Content of the properties block: these fields in order, then what has no fixed size. Where the table comes from, and
+/// its family's name, are for repairs.
 pub const Properties = struct {
     family: u32,
     block_bytes: u32,
@@ -165,6 +176,9 @@ pub const Properties = struct {
     largest_kind: abi.BoundKind,
     /// By number, ascending.
     blobs: []align(1) const BlobUse,
+    /// At most `family_name_bytes_max`; may be empty.
+    family_name: []const u8,
+    origin: Origin,
 
     ///      0  version u32 | family u32
     ///      8  block bytes u32 | filter bits per key u32
@@ -181,10 +195,14 @@ pub const Properties = struct {
     ///     96  ranges offset u64
     ///    104  ranges bytes u32 | largest key's kind u32 (abi.BoundKind)
     ///    112  smallest key's bytes u32 | largest key's bytes u32
-    ///    120  blob segment count u32 | zero u32
-    ///    128  blob segments: number u64, bytes u64
-    ///         smallest key, largest key
-    pub const fixed_bytes = 128;
+    ///    120  blob segment count u32 | family name's bytes u32
+    ///    128  first output u64
+    ///    136  input count u32 | 1 for the last output u32
+    ///    144  blob segments: number u64, bytes u64
+    ///         inputs: number u64
+    ///         smallest key, largest key, family name
+    pub const fixed_bytes = 144;
+    pub const family_name_bytes_max = 255;
 
     const number_fields = .{
         "number",    "entry_count",       "delete_count",     "merge_count", "expiring_count", "block_count",
@@ -193,7 +211,9 @@ pub const Properties = struct {
 
     pub fn encode(self: *const Properties, gpa: std.mem.Allocator) error{OutOfMemory}![]u8 {
         const blobs = std.mem.sliceAsBytes(self.blobs);
-        const out = try gpa.alloc(u8, fixed_bytes + blobs.len + self.smallest_key.len + self.largest_key.len);
+        const inputs = std.mem.sliceAsBytes(self.origin.inputs);
+        const keys_bytes = self.smallest_key.len + self.largest_key.len;
+        const out = try gpa.alloc(u8, fixed_bytes + blobs.len + inputs.len + keys_bytes + self.family_name.len);
         @memset(out[0..fixed_bytes], 0);
         std.mem.writeInt(u32, out[0..4], version, .little);
         std.mem.writeInt(u32, out[4..8], self.family, .little);
@@ -206,13 +226,19 @@ pub const Properties = struct {
         std.mem.writeInt(u32, out[112..116], @intCast(self.smallest_key.len), .little);
         std.mem.writeInt(u32, out[116..120], @intCast(self.largest_key.len), .little);
         std.mem.writeInt(u32, out[120..124], @intCast(self.blobs.len), .little);
-        @memcpy(out[fixed_bytes..][0..blobs.len], blobs);
-        @memcpy(out[fixed_bytes + blobs.len ..][0..self.smallest_key.len], self.smallest_key);
-        @memcpy(out[fixed_bytes + blobs.len + self.smallest_key.len ..], self.largest_key);
+        std.mem.writeInt(u32, out[124..128], @intCast(self.family_name.len), .little);
+        std.mem.writeInt(u64, out[128..136], self.origin.first_output, .little);
+        std.mem.writeInt(u32, out[136..140], @intCast(self.origin.inputs.len), .little);
+        std.mem.writeInt(u32, out[140..144], @intFromBool(self.origin.is_last_output), .little);
+        var at: usize = fixed_bytes;
+        for ([_][]const u8{ blobs, inputs, self.smallest_key, self.largest_key, self.family_name }) |part| {
+            @memcpy(out[at..][0..part.len], part);
+            at += part.len;
+        }
         return out;
     }
 
-    /// Keys and blob references point into `content`.
+    /// What has no fixed size points into `content`.
     pub fn decode(content: []const u8) DecodeError!Properties {
         if (content.len < fixed_bytes) return error.Damaged;
         if (std.mem.readInt(u32, content[0..4], .little) != version) return error.Unsupported;
@@ -220,9 +246,13 @@ pub const Properties = struct {
         const largest_bytes = std.mem.readInt(u32, content[116..120], .little);
         if (smallest_bytes > abi.key_bytes_max or largest_bytes > abi.key_bytes_max) return error.Damaged;
         const blob_bytes = @as(u64, std.mem.readInt(u32, content[120..124], .little)) * @sizeOf(BlobUse);
-        if (content.len != fixed_bytes + blob_bytes + smallest_bytes + largest_bytes) return error.Damaged;
+        const name_bytes = std.mem.readInt(u32, content[124..128], .little);
+        if (name_bytes > family_name_bytes_max) return error.Damaged;
+        const input_bytes = @as(u64, std.mem.readInt(u32, content[136..140], .little)) * @sizeOf(u64);
+        if (content.len != fixed_bytes + blob_bytes + input_bytes + smallest_bytes + largest_bytes + name_bytes) return error.Damaged;
         const blobs = content[fixed_bytes..][0..@intCast(blob_bytes)];
-        const smallest_key = content[fixed_bytes + blobs.len ..][0..smallest_bytes];
+        const inputs = content[fixed_bytes + blobs.len ..][0..@intCast(input_bytes)];
+        const keys = content[fixed_bytes + blobs.len + inputs.len ..];
 
         var self: Properties = .{
             .family = std.mem.readInt(u32, content[4..8], .little),
@@ -232,11 +262,21 @@ pub const Properties = struct {
                 .offset = std.mem.readInt(u64, content[96..104], .little),
                 .bytes = std.mem.readInt(u32, content[104..108], .little),
             },
-            .smallest_key = smallest_key,
-            .largest_key = content[fixed_bytes + blobs.len + smallest_bytes ..],
+            .smallest_key = keys[0..smallest_bytes],
+            .largest_key = keys[smallest_bytes..][0..largest_bytes],
+            .family_name = content[content.len - name_bytes ..],
             .largest_kind = std.enums.fromInt(abi.BoundKind, std.mem.readInt(u32, content[108..112], .little)) orelse
                 return error.Damaged,
             .blobs = @ptrCast(blobs),
+            .origin = .{
+                .inputs = @ptrCast(inputs),
+                .first_output = std.mem.readInt(u64, content[128..136], .little),
+                .is_last_output = switch (std.mem.readInt(u32, content[140..144], .little)) {
+                    0 => false,
+                    1 => true,
+                    else => return error.Damaged,
+                },
+            },
             .number = undefined,
             .entry_count = undefined,
             .delete_count = undefined,
@@ -265,6 +305,8 @@ pub const Properties = struct {
             if (blob.number <= before or blob.number > file_name.number_max) return false;
             before = blob.number;
         }
+        for (self.origin.inputs) |number| if (number > file_name.number_max) return false;
+        if (self.origin.first_output > self.number) return false;
         return true;
     }
 };

@@ -63,8 +63,8 @@ pub const Table = struct {
     index_content: []u8 = &.{},
 
     /// `opened`: the file, where it is open already; the table closes it, on failure too. `expected_bytes`: what the
-    /// manifest says; null where this process has just written the file.
-    pub fn open(file: TableFile, opened: ?*File, expected_bytes: ?u64, family: u32, failure: *Fault) fault.Error!*Table {
+    /// manifest says; null where this process has just written the file. `family`: likewise; null for whichever it is.
+    pub fn open(file: TableFile, opened: ?*File, expected_bytes: ?u64, family: ?u32, failure: *Fault) fault.Error!*Table {
         const self = gpa.create(Table) catch {
             if (opened) |handle| handle.close();
             return failure.fail(.no_memory);
@@ -102,7 +102,7 @@ pub const Table = struct {
             if (self.ranges) |ranges| ranges.memoryBytes() else 0;
     }
 
-    fn load(self: *Table, expected_bytes: ?u64, family: u32, failure: *Fault) fault.Error!void {
+    fn load(self: *Table, expected_bytes: ?u64, family: ?u32, failure: *Fault) fault.Error!void {
         const size = self.file.size();
         if (size < 0) return failure.system(size);
         self.file_bytes = @intCast(size);
@@ -119,7 +119,7 @@ pub const Table = struct {
         self.properties_content = try self.loadBlock(footer.properties, failure);
         self.properties = format.Properties.decode(self.properties_content[0..footer.properties.bytes]) catch |e|
             return self.translate(e, footer.properties.offset, failure);
-        if (self.properties.number != self.file.number or self.properties.family != family)
+        if (self.properties.number != self.file.number or self.properties.family != family orelse self.properties.family)
             return self.damaged(failure, footer.properties.offset);
         try self.loadRanges(footer, failure);
         if (footer.filter.bytes > 0) {

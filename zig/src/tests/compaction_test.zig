@@ -51,6 +51,25 @@ fn handlesOf(description: region.Id, count: u32, outputs: *std.ArrayList(i32)) !
     }
 }
 
+/// Each description says which tables it was made from, and which one of how many it is.
+fn expectOrigins(description: region.Id, count: u32, inputs: []const f64) !void {
+    const memory = region.slice(description).?;
+    var at: usize = 0;
+    for (0..count) |i| {
+        const each: *const abi.TableDescription = @ptrCast(@alignCast(memory.ptr + at));
+        try testing.expectEqual(each.number, each.first_output + @as(f64, @floatFromInt(i)));
+        try testing.expectEqual(@intFromBool(i == count - 1), each.is_last_output);
+        try testing.expectEqual(inputs.len, each.input_count);
+        const keys_end = @sizeOf(abi.TableDescription) + each.smallest_key_bytes + each.largest_key_bytes;
+        const numbers_at = at + std.mem.alignForward(usize, keys_end, 8) + each.blob_count * @sizeOf(abi.BlobReference);
+        const numbers: [*]const f64 = @ptrCast(@alignCast(memory.ptr + numbers_at));
+        try testing.expectEqualSlices(f64, inputs, numbers[0..inputs.len]);
+        const name = memory[numbers_at + 8 * inputs.len ..][0..each.family_name_bytes];
+        try testing.expectEqualStrings(table_store.family_name, name);
+        at += each.bytes;
+    }
+}
+
 fn countFile(visitor: *anyopaque, _: []const u8, _: u64) i32 {
     const count: *u32 = @ptrCast(@alignCast(visitor));
     count.* += 1;
@@ -554,6 +573,7 @@ test "the number range, the description region and everything else of a request 
     try testing.expectEqual(1, job.head.result);
     try testing.expectEqual(written - 3, job.output_count);
     try testing.expect(job.bytes_read > 30_000 and job.bytes_written > 30_000);
+    try expectOrigins(tiny, job.output_count, &.{ 1, 2, 3 });
     try testing.expect(job.entries_in == 1200 - dropped_by_flushes and job.entries_out < 1100);
     try handlesOf(tiny, job.output_count, &outputs);
     tables.run(&small.store.store, &job.head);

@@ -186,7 +186,7 @@ test "a table says how many bytes it has in which blob segment, and its descript
     try flushed.flush(&.{});
     const description = flushed.store.described();
     try testing.expectEqual(3, description.blob_count);
-    const references: [*]const abi.BlobReference = @ptrCast(@alignCast(region.slice(flushed.store.description).?.ptr + description.bytes - 3 * 16));
+    const references: [*]const abi.BlobReference = @ptrCast(@alignCast(region.slice(flushed.store.description).?.ptr + @sizeOf(abi.TableDescription) + 8));
     try testing.expectEqualDeep(abi.BlobReference{ .number = 4, .bytes = 700 }, references[0]);
     try testing.expectEqualDeep(abi.BlobReference{ .number = 17, .bytes = 400 }, references[1]);
     try testing.expectEqualDeep(abi.BlobReference{ .number = 30, .bytes = 1000 }, references[2]);

@@ -13,6 +13,8 @@ const tables = @import("../tables.zig");
 const Store = @import("../store.zig").Store;
 const TableFiles = table_files.TableFiles;
 
+pub const family_name = "a family's name";
+
 pub const TableStore = struct {
     store: Store,
     counters: *abi.Counters,
@@ -97,7 +99,7 @@ pub const TableStore = struct {
         return job.head;
     }
 
-    fn tableJob(self: *TableStore, opcode: abi.Opcode, number: f64) abi.TableJob {
+    pub fn tableJob(self: *TableStore, opcode: abi.Opcode, number: f64) abi.TableJob {
         var job = std.mem.zeroes(abi.TableJob);
         job.head.opcode = @intFromEnum(opcode);
         job.number = number;
@@ -109,6 +111,10 @@ pub const TableStore = struct {
         job.now = self.now;
         job.merge_operator = @intFromEnum(self.merge_operator);
         job.description_region = self.description;
+        if (opcode == .table_flush) {
+            job.family_name_bytes = family_name.len;
+            @memcpy(region.slice(self.description).?[0..family_name.len], family_name);
+        }
         return job;
     }
 

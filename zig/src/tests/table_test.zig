@@ -9,10 +9,13 @@ const checksum = @import("../checksum.zig");
 const disk = @import("../disk.zig");
 const disk_simulated = @import("../disk_simulated.zig");
 const format = @import("../table_format.zig");
+const merge_iterator = @import("../merge_iterator.zig");
 const region = @import("../region.zig");
+const skip_list = @import("../skip_list.zig");
 const system = @import("../system.zig");
 const tables = @import("../tables.zig");
 const table_store = @import("table_store.zig");
+const Fault = @import("../fault.zig").Fault;
 const MemtableWriter = @import("memtable_writer.zig").MemtableWriter;
 const Page = table_store.Page;
 const TableStore = table_store.TableStore;
@@ -548,6 +551,79 @@ test "cursors keep what they read alive, and end with their handles" {
     try testing.expectEqual(abi.Code.closed.int(), tables.cursorClose(cursor));
     try testing.expectEqual(abi.Code.closed.int(), tables.cursorFill(cursor, 1, 1, 0));
     try testing.expectEqual(abi.Code.closed.int(), tables.memtableRelease(writer.id));
+}
+
+test "tables of level 0 that overlap in age: the newest version counts, and what two have comes once" {
+    var store: TableStore = undefined;
+    try store.init();
+    defer store.deinit();
+    const contents = [3][3]struct { []const u8, u64, []const u8 }{
+        .{ .{ "a", 10, "new a" }, .{ "m", 20, "m" }, .{ "n", 1, "n" } },
+        .{ .{ "a", 5, "old a" }, .{ "m", 20, "m" }, .{ "z", 30, "z" } },
+        .{ .{ "a", 5, "old a" }, .{ "m", 20, "m" }, .{ "b", 2, "b" } },
+    };
+    var writers: [3]MemtableWriter = undefined;
+    var handles: [3]i32 = undefined;
+    for (&contents, &writers, &handles, 1..) |rows, *writer, *handle, number| {
+        writer.* = try MemtableWriter.init(1 << 16);
+        for (rows) |row| writer.put(row[0], row[1], row[2]);
+        handle.* = try store.flush(writer.id, @floatFromInt(number), &.{});
+        try testing.expect(handle.* > 0);
+    }
+    defer for (&writers) |*writer| writer.deinit();
+    defer for (handles) |handle| {
+        _ = tables.tableRelease(handle);
+    };
+    // In whichever order they stand.
+    for ([_][3]usize{ .{ 0, 1, 2 }, .{ 1, 0, 2 }, .{ 2, 1, 0 } }) |order| {
+        const version = store.version(&.{&.{ handles[order[0]], handles[order[1]], handles[order[2]] }});
+        defer _ = tables.versionRelease(version);
+        try testing.expectEqualStrings("new a", store.get(version, "a", 100, 0).value);
+        try testing.expectEqualStrings("old a", store.get(version, "a", 9, 0).value);
+        try testing.expectEqualStrings("z", store.get(version, "z", 100, 0).value);
+        try testing.expectEqual(0, store.get(version, "z", 29, 0).entry_type);
+    }
+
+    var failure: Fault = .{};
+    inline for ([_]merge_iterator.Direction{ .forward, .backward }) |direction| {
+        var sources: [3]merge_iterator.Source = undefined;
+        for (&writers, &sources) |*writer, *source| {
+            try skip_list.extend(writer.memtable, true, &failure);
+            source.* = .{ .from = .{ .memtable = .{ .memtable = writer.memtable } } };
+        }
+        var merge: merge_iterator.MergeIterator = try .init(testing.allocator, &sources);
+        defer merge.deinit(testing.allocator);
+        try merge.seek(direction, null, .disk, &failure);
+        var seen: [8]u8 = undefined;
+        var count: usize = 0;
+        while (merge.top()) |source| : (count += 1) {
+            seen[count] = source.key[0];
+            try merge.advance(direction, .disk, &failure);
+        }
+        const expected = if (direction == .forward) "aabmnz" else "znmbaa";
+        try testing.expectEqualStrings(expected, seen[0..count]);
+    }
+}
+
+test "a table carries its family's number and name" {
+    var store: TableStore = undefined;
+    const file_bytes = try makeTable(&store, .none);
+    defer store.deinit();
+    var job = store.tableJob(.table_open, 1);
+    job.file_bytes = file_bytes;
+    job.family = 8;
+    tables.run(&store.store, &job.head);
+    try testing.expectEqual(abi.Code.corruption.int(), job.head.result);
+    job.head.flags = abi.JobFlag.any_family;
+    tables.run(&store.store, &job.head);
+    try testing.expect(job.head.result > 0);
+    defer _ = tables.tableRelease(job.head.result);
+    const described = store.described();
+    try testing.expectEqual(7, described.family);
+    const keys_bytes = described.smallest_key_bytes + described.largest_key_bytes;
+    const name_offset = @sizeOf(abi.TableDescription) + std.mem.alignForward(u32, keys_bytes, 8);
+    const name = region.slice(store.description).?[name_offset..][0..described.family_name_bytes];
+    try testing.expectEqualStrings(table_store.family_name, name);
 }
 
 test "requests that make no sense are refused" {

@@ -1,17 +1,43 @@
 /** Writes as callers make them: one entry, or a batch that is encoded already, asynchronous or blocking. */
+import { byteLengthUtf8, byteLengthUtf8Max } from "../base/bytes.ts";
+import { tooLarge } from "../base/errors.ts";
 import { entryBytesMax } from "../format/log_entry.ts";
-import { EntryType } from "../native/layout.gen.ts";
+import { BlobAddress, EntryType, VALUE_BYTES_MAX } from "../native/layout.gen.ts";
+import type { Region } from "../native/region.ts";
 import type { Pipeline } from "./pipeline.ts";
+import type { WriteBuffer } from "./write_buffer.ts";
 
 export type Durability = "sync" | "buffered" | "volatile";
 
 /** What stands for no value in a delete, and for no upper bound in a range tombstone. */
 const NO_VALUE = "";
 
+/** Stands where a large value's address will be. */
+const NO_ADDRESS = new Uint8Array(BlobAddress.BYTES);
+
 /** Entries in the log's encoding, and how many they are. */
 export interface EncodedEntries {
   readonly bytes: Uint8Array;
   readonly entryCount: number;
+  /** Those among them whose values are large. */
+  readonly values?: readonly LargeEntry[];
+}
+
+export interface LargeEntry {
+  /** Where the address is to stand, from the start of the entries. */
+  readonly offset: number;
+  readonly value: Uint8Array;
+}
+
+/** The bytes of a value if it is large, else zero. */
+export function largeBytes(value: Uint8Array | string, threshold: number): number {
+  let bytes = value.length;
+  if (typeof value === "string") {
+    if (byteLengthUtf8Max(value) < threshold) return 0;
+    bytes = byteLengthUtf8(value);
+  }
+  if (bytes > VALUE_BYTES_MAX) throw tooLarge("put a value", "it", bytes, VALUE_BYTES_MAX);
+  return bytes < threshold ? 0 : bytes;
 }
 
 const NO_ENTRIES: EncodedEntries = { bytes: new Uint8Array(0), entryCount: 0 };
@@ -87,16 +113,85 @@ export class Writer {
     this.#writeSync(EntryType.delete, family, key, NO_VALUE, durability);
   }
 
-  batch({ bytes, entryCount }: EncodedEntries, durability: Durability): Promise<void> {
+  /**
+   * A put whose value goes to a blob segment. `bytes`: what `largeBytes` said, or the length of the value that lies at the front of `value`, a
+   * region that this write takes over.
+   */
+  putLarge(
+    family: number,
+    key: Uint8Array | string,
+    value: Uint8Array | string | Region,
+    bytes: number,
+    durability: Durability,
+  ): Promise<void> {
+    this.pipeline.health.requireSound("write");
+    const buffer = this.#large(family, key, value, bytes, durability);
+    return this.pipeline.enqueue(buffer, durability === "sync");
+  }
+
+  putLargeSync(
+    family: number,
+    key: Uint8Array | string,
+    value: Uint8Array | string | Region,
+    bytes: number,
+    durability: Durability,
+  ): void {
+    this.pipeline.health.requireSound("write");
+    const buffer = this.#large(family, key, value, bytes, durability);
+    this.pipeline.commitSync(buffer, durability === "sync");
+  }
+
+  batch(entries: EncodedEntries, durability: Durability): Promise<void> {
+    const { bytes, entryCount, values } = entries;
+    if (values !== undefined) {
+      this.pipeline.health.requireSound("write");
+      return this.pipeline.enqueue(this.#largeBatch(entries, durability), durability === "sync");
+    }
     const buffer = this.pipeline.openBuffer(bytes.length, durability !== "volatile");
     buffer.addEncoded(bytes, entryCount);
     return this.pipeline.joined(buffer, durability === "sync");
   }
 
-  batchSync({ bytes, entryCount }: EncodedEntries, durability: Durability): void {
+  batchSync(entries: EncodedEntries, durability: Durability): void {
+    const { bytes, entryCount, values } = entries;
+    if (values !== undefined) {
+      this.pipeline.commitSync(this.#largeBatch(entries, durability), durability === "sync");
+      return;
+    }
     const buffer = this.pipeline.pool.take(bytes.length, durability !== "volatile");
     buffer.addEncoded(bytes, entryCount);
     this.pipeline.commitSync(buffer, durability === "sync");
+  }
+
+  /** A buffer of its own with the entry, once key and value are found to be good. */
+  #large(
+    family: number,
+    key: Uint8Array | string,
+    value: Uint8Array | string | Region,
+    bytes: number,
+    durability: Durability,
+  ): WriteBuffer {
+    const { pool, values } = this.pipeline;
+    const buffer = pool.takeOwn(entryBytesMax(key, NO_ADDRESS), durability !== "volatile");
+    try {
+      buffer.add(EntryType.putBlob, family, key, NO_ADDRESS);
+      const isCopied = typeof value === "string" || ArrayBuffer.isView(value);
+      buffer.expectValue(bytes, isCopied ? values.take(value, bytes) : value);
+    } catch (error) {
+      pool.give(buffer);
+      throw error;
+    }
+    return buffer;
+  }
+
+  #largeBatch({ bytes, entryCount, values }: EncodedEntries, durability: Durability): WriteBuffer {
+    const buffer = this.pipeline.pool.takeOwn(bytes.length, durability !== "volatile");
+    buffer.addEncoded(bytes, entryCount);
+    for (const { offset, value } of values!) {
+      // A copy already, which nobody else has.
+      buffer.expectValueAt(bytes.length, offset, value.length, value);
+    }
+    return buffer;
   }
 
   #write(

@@ -111,12 +111,11 @@ export class BlobWriter {
   /** Takes a value of so many bytes as it is now: into native memory, or beside it when that is full. */
   take(value: Uint8Array | string, bytes: number): Region | Uint8Array {
     const isFull = this.memory.takenBytes + bytes > MEMORY_BYTES_MAX;
-    this.counters.copiedBytes += bytes;
     if (typeof value !== "string") return isFull ? new Uint8Array(value) : this.#copied(value);
     if (isFull) return encodeUtf8(value);
     const region = this.memory.take(bytes);
     try {
-      encodeUtf8Into(value, region.u8, 0);
+      this.counters.copiedBytes += encodeUtf8Into(value, region.u8, 0);
     } catch (error) {
       this.memory.give(region);
       throw error;
@@ -139,7 +138,7 @@ export class BlobWriter {
   writeNow(value: ValueWrite): boolean {
     if (this.#waiting.length > 0) return false;
     const job = this.#begin(value);
-    if (job === undefined) return false;
+    if (job === undefined) return value.error !== undefined;
     this.jobs.run(job);
     this.#written(job, value);
     return true;
@@ -227,7 +226,21 @@ export class BlobWriter {
   #copied(value: Uint8Array): Region {
     const region = this.memory.take(value.length);
     region.u8.set(value);
+    this.counters.copiedBytes += value.length;
     return region;
+  }
+
+  /** The value's native memory. `undefined`: the system has none for it, and the value has ended. */
+  #inMemory(value: ValueWrite): Region | undefined {
+    const { source } = value;
+    if (!ArrayBuffer.isView(source)) return source;
+    try {
+      return value.source = this.#copied(source);
+    } catch (error) {
+      value.error = error;
+      value.ended(value);
+      return undefined;
+    }
   }
 
   /** Begins as many of the waiting values as may be under way. */
@@ -238,13 +251,16 @@ export class BlobWriter {
         this.#writingBytes + value.bytes > WRITING_BYTES_MAX;
       if (this.#writing > 0 && isFull) return;
       const job = this.#begin(value);
-      if (job === undefined) return;
+      if (job === undefined && value.error === undefined) return;
       this.#waiting.shift();
-      this.jobs.submit(job, (done) => this.#written(done, value));
+      if (job !== undefined) this.jobs.submit(job, (done) => this.#written(done, value));
     }
   }
 
-  /** Gives a value its place and fills its job. `undefined`: something must happen first, and then `#advance` is called. */
+  /**
+   * Gives a value its place and fills its job. `undefined`: something must happen first, and then `#advance` is called; or, with an
+   * `error`, it has ended.
+   */
   #begin(value: ValueWrite): number | undefined {
     const bytes = inBlocks(value.bytes);
     const segment = this.#segmentFor(bytes);
@@ -257,8 +273,11 @@ export class BlobWriter {
       this.#awaitJob();
       return undefined;
     }
-    const source = ArrayBuffer.isView(value.source) ? this.#copied(value.source) : value.source;
-    value.source = source;
+    const source = this.#inMemory(value);
+    if (source === undefined) {
+      this.jobs.release(job);
+      return undefined;
+    }
     value.segment = segment;
     value.offset = segment.end;
     segment.end += bytes;

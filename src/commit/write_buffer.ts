@@ -55,8 +55,7 @@ export class WriteBuffer {
   }
 
   /**
-   * Adds one entry; on an error nothing was added. With `expiry` (milliseconds since 1970) it is a put that expires then, whatever
-   * `type` says. REQUIRES: room for `entryBytesMax(key, value)`.
+   * Adds one entry; on an error nothing was added. `expiry`, in milliseconds since 1970, for the types that expire. REQUIRES: room for `entryBytesMax(key, value)`.
    */
   add(
     type: number,
@@ -68,7 +67,7 @@ export class WriteBuffer {
     const { u8, u32 } = this.region;
     this.#end = expiry === undefined
       ? encodeEntry(u8, u32, this.#end, type, family, key, value)
-      : encodeExpiringEntry(u8, u32, this.#end, family, key, value, expiry);
+      : encodeExpiringEntry(u8, u32, this.#end, type, family, key, value, expiry);
     this.entryCount++;
   }
 

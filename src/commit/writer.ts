@@ -13,7 +13,10 @@ export type Durability = "sync" | "buffered" | "volatile";
 const NO_VALUE = "";
 
 /** Stands where a large value's address will be. */
-const NO_ADDRESS = new Uint8Array(BlobAddress.BYTES);
+export const NO_ADDRESS = new Uint8Array(BlobAddress.BYTES);
+
+/** Gives the memory of a value that is handed over. */
+export type Handover = () => Region;
 
 /** Entries in the log's encoding, and how many they are. */
 export interface EncodedEntries {
@@ -40,6 +43,10 @@ export function largeBytes(value: Uint8Array | string, threshold: number): numbe
   return bytes < threshold ? 0 : bytes;
 }
 
+function putType(expiry: number | undefined): number {
+  return expiry === undefined ? EntryType.put : EntryType.putExpiring;
+}
+
 const NO_ENTRIES: EncodedEntries = { bytes: new Uint8Array(0), entryCount: 0 };
 
 /** From `lower` (inclusive) to `upper` (exclusive); `undefined`: to the end. */
@@ -61,7 +68,7 @@ export class Writer {
     durability: Durability,
     expiry?: number,
   ): Promise<void> {
-    return this.#write(EntryType.put, family, key, value, durability, expiry);
+    return this.#write(putType(expiry), family, key, value, durability, expiry);
   }
 
   putSync(
@@ -71,7 +78,7 @@ export class Writer {
     durability: Durability,
     expiry?: number,
   ): void {
-    this.#writeSync(EntryType.put, family, key, value, durability, expiry);
+    this.#writeSync(putType(expiry), family, key, value, durability, expiry);
   }
 
   merge(
@@ -114,30 +121,34 @@ export class Writer {
   }
 
   /**
-   * A put whose value goes to a blob segment. `bytes`: what `largeBytes` said, or the length of the value that lies at the front of `value`, a
-   * region that this write takes over.
+   * A put whose value goes to a blob segment. `bytes`: what `largeBytes` said of it. With `handover`, the value lies at the front of
+   * the region that it gives, which is this write's from then on; it is called when the write is accepted.
    */
   putLarge(
     family: number,
     key: Uint8Array | string,
-    value: Uint8Array | string | Region,
+    value: Uint8Array | string,
     bytes: number,
     durability: Durability,
+    expiry?: number,
+    handover?: Handover,
   ): Promise<void> {
     this.pipeline.health.requireSound("write");
-    const buffer = this.#large(family, key, value, bytes, durability);
+    const buffer = this.#large(family, key, value, bytes, durability, expiry, handover);
     return this.pipeline.enqueue(buffer, durability === "sync");
   }
 
   putLargeSync(
     family: number,
     key: Uint8Array | string,
-    value: Uint8Array | string | Region,
+    value: Uint8Array | string,
     bytes: number,
     durability: Durability,
+    expiry?: number,
+    handover?: Handover,
   ): void {
     this.pipeline.health.requireSound("write");
-    const buffer = this.#large(family, key, value, bytes, durability);
+    const buffer = this.#large(family, key, value, bytes, durability, expiry, handover);
     this.pipeline.commitSync(buffer, durability === "sync");
   }
 
@@ -167,16 +178,19 @@ export class Writer {
   #large(
     family: number,
     key: Uint8Array | string,
-    value: Uint8Array | string | Region,
+    value: Uint8Array | string,
     bytes: number,
     durability: Durability,
+    expiry: number | undefined,
+    handover: Handover | undefined,
   ): WriteBuffer {
     const { pool, values } = this.pipeline;
     const buffer = pool.takeOwn(entryBytesMax(key, NO_ADDRESS), durability !== "volatile");
     try {
-      buffer.add(EntryType.putBlob, family, key, NO_ADDRESS);
-      const isCopied = typeof value === "string" || ArrayBuffer.isView(value);
-      buffer.expectValue(bytes, isCopied ? values.take(value, bytes) : value);
+      const type = expiry === undefined ? EntryType.putBlob : EntryType.putBlobExpiring;
+      buffer.add(type, family, key, NO_ADDRESS, expiry);
+      buffer.expectValue(bytes, handover === undefined ? values.take(value, bytes) : handover());
+      if (handover !== undefined) values.counters.transferred++;
     } catch (error) {
       pool.give(buffer);
       throw error;

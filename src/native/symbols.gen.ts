@@ -108,10 +108,6 @@ export const SYMBOLS = {
     parameters: ["i32", "i32", "u32", "f64", "u32"],
     result: "i32",
   },
-  varve_blob_read_direct: {
-    parameters: ["i32", "u32"],
-    result: "i32",
-  },
   varve_blob_read: {
     parameters: ["i32", "f64", "f64", "u32", "u32", "buffer"],
     result: "i32",

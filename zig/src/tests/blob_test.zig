@@ -18,7 +18,7 @@ const Values = struct {
 
     fn init(real: bool, direct: bool) !Values {
         var self: Values = .{ .fixture = try Fixture.init(real), .file = 0 };
-        self.fixture.store.blobs.direct.store(direct, .monotonic);
+        self.fixture.store.table_files.options.direct_reads = direct;
         self.file = try self.fixture.create(.blob, number, if (direct) abi.FileFlag.direct else 0);
         const allocate = self.fixture.prepare(1, .file_allocate, .background);
         allocate.file = self.file;

@@ -479,9 +479,7 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
         if (!isPending(found)) return found;
         this.#handle.requireFamily(this.#family, "get");
         // To look again would ask for blocks that the cache may not have kept.
-        const again = found === WOULD_BLOCK
-          ? reader.getCached(target, key, sequence, time)
-          : found;
+        const again = found === WOULD_BLOCK ? reader.getCached(target, key, sequence, time) : found;
         if (!isPending(again)) return again;
         next = again;
       }

@@ -22,7 +22,12 @@ export class Handle {
     this.writer = new Writer(store.pipeline);
     const { files, context, clock, valueMemory } = store;
     this.allocations = new Allocations(valueMemory);
-    const blobs = new BlobReader(store.foundation.handle, files, valueMemory, store.values.segments);
+    const blobs = new BlobReader(
+      store.foundation.handle,
+      files,
+      valueMemory,
+      store.values.segments,
+    );
     this.reader = new PointReader(files, context, clock, blobs);
     store.handles.add(this);
   }

@@ -2,12 +2,7 @@
 import { encodeUtf8 } from "../base/bytes.ts";
 import { closed, invalidArgument, quote, tooLarge } from "../base/errors.ts";
 import { encodeEntry, entryBytesMax } from "../format/log_entry.ts";
-import {
-  type EncodedEntries,
-  largeBytes,
-  type LargeEntry,
-  NO_ADDRESS,
-} from "../commit/writer.ts";
+import { type EncodedEntries, largeBytes, type LargeEntry, NO_ADDRESS } from "../commit/writer.ts";
 import { BlobAddress, EntryType } from "../native/layout.gen.ts";
 import type { Merging } from "../read/merging.ts";
 import type { Family } from "../tree/family.ts";

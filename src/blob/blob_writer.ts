@@ -18,7 +18,7 @@ import { BlobWriteJob, Lane, Opcode } from "../native/layout.gen.ts";
 import type { Region } from "../native/region.ts";
 import { Signal } from "../native/signal.ts";
 import { startTask, type Task } from "../native/task.ts";
-import { BLOB_SEGMENT_START, BlobSegment, createBlobSegment } from "./segment.ts";
+import { BLOB_SEGMENT_START, type BlobSegment, createBlobSegment } from "./segment.ts";
 import { inBlocks, type ValueMemory } from "./value_memory.ts";
 import type { ValueWrite } from "./value_write.ts";
 
@@ -198,12 +198,11 @@ export class BlobWriter {
     }
   }
 
-  /** Everything that is acknowledged is on stable storage when this ends. Throws if it cannot be. */
+  /** Everything that is acknowledged by now is on stable storage when this ends. Throws if it cannot be. */
   *syncUsed(): Task<void> {
-    yield* this.sync(this.owing());
-    for (const segment of this.segments.values()) {
-      if (segment.owesSync) throw segment.failure ?? this.health.refusal("sync large values");
-    }
+    const owing = this.owing().map((segment) => ({ segment, mark: segment.used }));
+    yield* this.sync(owing.map(({ segment }) => segment));
+    for (const { segment, mark } of owing) if (segment.synced < mark) throw segment.failure;
   }
 
   /** Takes no more values and seals what is open: what was reserved and not used is given back. REQUIRES: nothing is under way. */

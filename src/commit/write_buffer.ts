@@ -77,7 +77,12 @@ export class WriteBuffer {
   }
 
   /** The same for an entry of `addEncoded`: `offset` is where its address is to stand, from the start of those entries. */
-  expectValueAt(entriesBytes: number, offset: number, bytes: number, source: ValueWrite["source"]): void {
+  expectValueAt(
+    entriesBytes: number,
+    offset: number,
+    bytes: number,
+    source: ValueWrite["source"],
+  ): void {
     this.#expect(bytes, source, (this.#end - entriesBytes + offset) >> 2);
   }
 

@@ -6,7 +6,7 @@ import { BlobReadJob, Lane, Opcode } from "../native/layout.gen.ts";
 import { native } from "../native/library.ts";
 import { takeJob, type Task } from "../native/task.ts";
 import { WOULD_BLOCK } from "./pending.ts";
-import type { ValueDecoder } from "./point_reader.ts";
+import type { ValueDecoder } from "./value_decoder.ts";
 import { tableError, tableJobError } from "./table_failure.ts";
 
 const ATTEMPT = "Cannot read";

@@ -27,6 +27,7 @@ import { type Region, region, releaseRegion, reserveRegion } from "../native/reg
 import { takeJob, type Task } from "../native/task.ts";
 import type { Family } from "../tree/family.ts";
 import type { BlobReader } from "./blob_reader.ts";
+import type { ValueDecoder } from "./value_decoder.ts";
 import { Cursor } from "./cursor.ts";
 import type { Merging } from "./merging.ts";
 import type { Page } from "./page.ts";
@@ -46,12 +47,6 @@ const NONE = 0;
 const NOTHING = new Uint8Array(0);
 const DO_NOT_BLOCK = 1;
 const NO_REGION = -1;
-
-/** What a read makes of a value's bytes. `passing`: they lie in the store's memory and are valid during the call only. */
-export interface ValueDecoder<V> {
-  readonly keepsBytes: boolean;
-  decode(bytes: Uint8Array): V;
-}
 
 /** Whose keys are read, and what becomes of their values. */
 export interface ReadTarget<V> {

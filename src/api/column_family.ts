@@ -1,12 +1,13 @@
 /** Column families: the ordered maps that a store consists of. Every call checks its arguments before anything happens. */
 import { compareBytes, encodeUtf8 } from "../base/bytes.ts";
-import { invalidArgument, quote, unsupported } from "../base/errors.ts";
+import { largeBytes } from "../commit/writer.ts";
+import { invalidArgument, quote } from "../base/errors.ts";
 import { runTask, runTasksSync, type Task } from "../native/task.ts";
 import { approximateSize } from "../read/approximate_size.ts";
 import type { CursorOptions } from "../read/cursor.ts";
 import type { Merging } from "../read/merging.ts";
 import type { Page } from "../read/page.ts";
-import { type Pending, WOULD_BLOCK, WOULD_WALK } from "../read/pending.ts";
+import { LargeValue, type Pending, WOULD_BLOCK, WOULD_WALK } from "../read/pending.ts";
 import type { ReadTarget } from "../read/point_reader.ts";
 import type { Family } from "../tree/family.ts";
 import { rangeSpan } from "../tree/key_span.ts";
@@ -16,6 +17,7 @@ import type { Handle } from "./handle.ts";
 import { mergingOf, requireOperator } from "./merging.ts";
 import { Iteration, type RowDecoder, View } from "./iteration.ts";
 import {
+  type Durability,
   type MergeOperator,
   type PutOptions,
   type ReadOptions,
@@ -146,15 +148,8 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
         this.#handle.durability,
       );
       if (signal !== undefined) signal.throwIfAborted();
-      if (transfer) refuseTransfer();
       this.#requireWritable("put");
-      const promise = this.#handle.writer.put(
-        this.#family.id,
-        this.#keyEncoding.prepare(key),
-        this.#prepareValue(value),
-        durability,
-        ttl === undefined ? undefined : this.#handle.store.clock.expiryOf(ttl),
-      );
+      const promise = this.#put(key, value, durability, ttl, transfer);
       return signal === undefined ? promise : abortable(promise, signal);
     } catch (error) {
       return Promise.reject(error);
@@ -164,15 +159,21 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
   /** As `put`, blocking the thread. */
   putSync(key: K, value: V, options?: PutOptions): void {
     const { durability, ttl, transfer } = validatePutOptions(options, this.#handle.durability);
-    if (transfer) refuseTransfer();
     this.#requireWritable("put");
-    this.#handle.writer.putSync(
-      this.#family.id,
-      this.#keyEncoding.prepare(key),
-      this.#prepareValue(value),
-      durability,
-      ttl === undefined ? undefined : this.#handle.store.clock.expiryOf(ttl),
-    );
+    const { writer } = this.#handle;
+    const { id } = this.#family;
+    const preparedKey = this.#keyEncoding.prepare(key);
+    const prepared = this.#prepareValue(value);
+    const expiry = this.#expiryOf(ttl);
+    const handed = transfer ? this.#requireAllocated(prepared) : undefined;
+    const bytes = largeBytes(prepared, this.#family.tuning.blobThreshold);
+    if (bytes > 0) {
+      const handover = handed && (() => this.#handle.allocations.take(handed)!);
+      writer.putLargeSync(id, preparedKey, prepared, bytes, durability, expiry, handover);
+    } else {
+      writer.putSync(id, preparedKey, prepared, durability, expiry);
+      if (handed !== undefined) this.#handle.allocations.release(handed);
+    }
   }
 
   /** Removes a key; one that is not there is fine. */
@@ -352,6 +353,38 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
     return value instanceof ColumnFamily ? value.target : undefined;
   }
 
+  #put(
+    key: K,
+    value: V,
+    durability: Durability,
+    ttl: number | undefined,
+    transfer: boolean,
+  ): Promise<void> {
+    const { writer, allocations } = this.#handle;
+    const { id, tuning } = this.#family;
+    const preparedKey = this.#keyEncoding.prepare(key);
+    const prepared = this.#prepareValue(value);
+    const expiry = this.#expiryOf(ttl);
+    const handed = transfer ? this.#requireAllocated(prepared) : undefined;
+    const bytes = largeBytes(prepared, tuning.blobThreshold);
+    if (bytes > 0) {
+      const handover = handed && (() => allocations.take(handed)!);
+      return writer.putLarge(id, preparedKey, prepared, bytes, durability, expiry, handover);
+    }
+    const promise = writer.put(id, preparedKey, prepared, durability, expiry);
+    // It was copied, as any small value is.
+    if (handed !== undefined) allocations.release(handed);
+    return promise;
+  }
+
+  #requireAllocated(value: Uint8Array | string): Uint8Array {
+    return this.#handle.allocations.require(value, "transfer");
+  }
+
+  #expiryOf(ttl: number | undefined): number | undefined {
+    return ttl === undefined ? undefined : this.#handle.store.clock.expiryOf(ttl);
+  }
+
   #snapshot(options: ReadOptions | undefined, attempt: string): Snapshot | undefined {
     this.#handle.requireFamily(this.#family, attempt);
     if (options === undefined) return undefined;
@@ -446,7 +479,7 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
         if (!isPending(found)) return found;
         this.#handle.requireFamily(this.#family, "get");
         // To look again would ask for blocks that the cache may not have kept.
-        const again = found === WOULD_WALK ? found : reader.getCached(target, key, sequence, time);
+        const again = found === WOULD_BLOCK ? reader.getCached(target, key, sequence, time) : found;
         if (!isPending(again)) return again;
         next = again;
       }
@@ -487,9 +520,5 @@ function requireArray<T>(keys: readonly T[]): readonly T[] {
 }
 
 function isPending<T>(found: T | Pending): found is Pending {
-  return found === WOULD_BLOCK || found === WOULD_WALK;
-}
-
-function refuseTransfer(): never {
-  throw unsupported("Cannot put with transfer: this version does not support it");
+  return found === WOULD_BLOCK || found === WOULD_WALK || found instanceof LargeValue;
 }

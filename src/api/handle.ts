@@ -1,22 +1,34 @@
 /** What the objects of one `Varve.open` share: the store behind them, this handle's durability, and whether it was closed. */
 import { closed, VarveError } from "../base/errors.ts";
 import { Writer } from "../commit/writer.ts";
+import { BlobReader } from "../read/blob_reader.ts";
 import { PointReader } from "../read/point_reader.ts";
 import type { Cursor } from "../read/cursor.ts";
 import type { Store } from "../store/store.ts";
 import type { Family } from "../tree/family.ts";
+import { Allocations } from "./allocations.ts";
 import type { Durability } from "./options.ts";
 
 export class Handle {
   readonly writer: Writer;
   readonly reader: PointReader;
+  /** What users hold of native memory, taken back with the handle. */
+  readonly allocations: Allocations;
   /** Open cursors, closed with the handle. */
   readonly cursors = new Set<Cursor>();
   closed = false;
 
   constructor(readonly store: Store, readonly durability: Durability) {
     this.writer = new Writer(store.pipeline);
-    this.reader = new PointReader(store.files, store.context, store.clock);
+    const { files, context, clock, valueMemory } = store;
+    this.allocations = new Allocations(valueMemory);
+    const blobs = new BlobReader(
+      store.foundation.handle,
+      files,
+      valueMemory,
+      store.values.segments,
+    );
+    this.reader = new PointReader(files, context, clock, blobs);
     store.handles.add(this);
   }
 
@@ -26,6 +38,7 @@ export class Handle {
     this.store.handles.delete(this);
     for (const cursor of this.cursors) cursor.close();
     this.cursors.clear();
+    this.allocations.end();
   }
 
   requireOpen(attempt: string): void {

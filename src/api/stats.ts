@@ -55,6 +55,29 @@ export interface Stats {
     readonly reason: string;
   };
   readonly flush: { readonly count: number; readonly bytes: number; readonly failures: number };
+  /** Large values, which lie in blob segments. */
+  readonly blobs: {
+    /** Segments on record, and their bytes on the disk. */
+    readonly segments: number;
+    readonly bytes: number;
+    /** Values written and their bytes, and the system calls that carried them. */
+    readonly valuesWritten: number;
+    readonly valueBytes: number;
+    readonly writeCalls: number;
+    /** Values that fill their blocks, so that not a byte was added to them; and zeros added to the others, in place. */
+    readonly aligned: number;
+    readonly paddedBytes: number;
+    /** Values handed over by `transfer`, and bytes of the others, which were copied once. */
+    readonly transferred: number;
+    readonly copiedBytes: number;
+    /** Syncs of segments. */
+    readonly syncs: number;
+    /** Writes and syncs that failed, and segments that could not be made. */
+    readonly failures: number;
+    /** Values read by this handle outside of iterators, and their bytes. */
+    readonly reads: number;
+    readonly readBytes: number;
+  };
   readonly compaction: {
     readonly count: number;
     /** Tables that went down a level by an edit of the manifest alone. */
@@ -89,7 +112,7 @@ export interface FamilyStats {
 }
 
 export function statsOf({ store, reader }: Handle): Stats {
-  const { pipeline, flusher, compactor, backpressure, log, health } = store;
+  const { pipeline, flusher, compactor, backpressure, log, health, values } = store;
   const groups = pipeline.counters.groups;
   return {
     path: store.path,
@@ -123,6 +146,21 @@ export function statsOf({ store, reader }: Handle): Stats {
     },
     stall: { ...backpressure.stalls },
     flush: { ...flusher.counters },
+    blobs: {
+      segments: values.segments.size,
+      bytes: [...values.segments.values()].reduce((sum, segment) => sum + segment.bytes, 0),
+      valuesWritten: values.counters.values,
+      valueBytes: values.counters.bytes,
+      writeCalls: counter(store, Counters.blobWriteCalls),
+      aligned: values.counters.aligned,
+      paddedBytes: values.counters.paddedBytes,
+      transferred: values.counters.transferred,
+      copiedBytes: values.counters.copiedBytes,
+      syncs: values.counters.syncs,
+      failures: values.counters.failures,
+      reads: reader.blobs.counters.blobReads,
+      readBytes: reader.blobs.counters.blobBytes,
+    },
     compaction: {
       ...compactor.counters,
       running: compactor.runningCount,

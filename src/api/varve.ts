@@ -341,14 +341,26 @@ export class Varve<
     return statsOf(this.#handle);
   }
 
-  /** Not there yet: throws `ERR_UNSUPPORTED`. */
-  allocate(_bytes: number): Uint8Array {
-    throw unsupported("Cannot allocate: this version has no transfer of buffers");
+  /**
+   * An array on aligned native memory, to be filled and handed over by `put(key, array, { transfer: true })`: a large value is then
+   * written from where it lies, without a copy. Its content is unspecified, as with `Buffer.allocUnsafe`. An accepted put detaches
+   * it; so does closing this handle. Do not transfer its `ArrayBuffer` yourself.
+   *
+   * @param bytes from 0 to 1 GiB; more is `ERR_TOO_LARGE`
+   */
+  allocate(bytes: number): Uint8Array<ArrayBuffer> {
+    this.#handle.requireOpen("allocate");
+    return this.#handle.allocations.allocate(bytes);
   }
 
-  /** Not there yet: throws `ERR_UNSUPPORTED`. */
-  release(_array: Uint8Array): void {
-    throw unsupported("Cannot release: this version has no transfer of buffers");
+  /**
+   * Gives back an array of `allocate` that was not handed over, and detaches it.
+   *
+   * @throws {VarveError} `ERR_INVALID_ARGUMENT` for anything else, an array that was given back or handed over before included
+   */
+  release(array: Uint8Array): void {
+    this.#handle.requireOpen("release");
+    this.#handle.allocations.release(array);
   }
 
   /** Calls the listener on each event of this name; see `EventTypes` for what it gets. */

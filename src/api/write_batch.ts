@@ -1,7 +1,9 @@
 /** Batches: operations on any column families of a store that take effect together or not at all. */
+import { encodeUtf8 } from "../base/bytes.ts";
 import { closed, invalidArgument, quote, tooLarge } from "../base/errors.ts";
 import { encodeEntry, entryBytesMax } from "../format/log_entry.ts";
-import { EntryType } from "../native/layout.gen.ts";
+import { type EncodedEntries, largeBytes, type LargeEntry, NO_ADDRESS } from "../commit/writer.ts";
+import { BlobAddress, EntryType } from "../native/layout.gen.ts";
 import type { Merging } from "../read/merging.ts";
 import type { Family } from "../tree/family.ts";
 import type { Encoding } from "./encodings/encoding.ts";
@@ -45,6 +47,9 @@ export class WriteBatch {
   #bytes = new Uint8Array(new ArrayBuffer(FIRST_CAPACITY));
   #words = new Uint32Array(this.#bytes.buffer);
   #used = 0;
+  /** Values of blob segments, copied, and their bytes. */
+  readonly #large: LargeEntry[] = [];
+  #largeBytes = 0;
   #entryCount = 0;
   #written = false;
 
@@ -65,7 +70,12 @@ export class WriteBatch {
   put(...parameters: unknown[]): this {
     const [target, key, value] = this.#resolve(parameters, 2, "put");
     this.#requireUnwritten("put");
-    return this.#addValue(EntryType.put, target, key, value);
+    const { family, keyEncoding } = target;
+    const preparedKey = keyEncoding.prepare(key as never);
+    const prepared = prepareValue(target, value);
+    const bytes = largeBytes(prepared, family.tuning.blobThreshold);
+    if (bytes > 0) return this.#addLarge(target, preparedKey, prepared, bytes);
+    return this.#add(EntryType.put, target, preparedKey, prepared);
   }
 
   /** Removes a key, from the default family or from the one given first. */
@@ -102,7 +112,8 @@ export class WriteBatch {
     const [target, key, operand] = this.#resolve(parameters, 2, "merge");
     this.#requireUnwritten("merge");
     requireOperator(target.merging, target.family.name);
-    return this.#addValue(EntryType.merge, target, key, operand);
+    const preparedKey = target.keyEncoding.prepare(key as never);
+    return this.#add(EntryType.merge, target, preparedKey, prepareValue(target, operand));
   }
 
   /**
@@ -144,12 +155,22 @@ export class WriteBatch {
     return [target, parameters[1], parameters[2]];
   }
 
-  #addValue(type: number, target: BatchTarget, key: unknown, value: unknown): this {
-    const { family, keyEncoding, valueEncoding } = target;
-    const preparedKey = keyEncoding.prepare(key as never);
-    const prepared = valueEncoding.prepare(value as never);
-    if (family.holdsIntegers) requireInt64(prepared, family.name);
-    return this.#add(type, target, preparedKey, prepared);
+  /** A put whose value goes to a blob segment when the batch is written; until then it is a copy beside the entries. */
+  #addLarge(
+    target: BatchTarget,
+    key: Uint8Array | string,
+    value: Uint8Array | string,
+    bytes: number,
+  ): this {
+    const total = this.#used + this.#largeBytes + bytes;
+    if (total > BATCH_BYTES_MAX) {
+      throw tooLarge("add to a batch", "the batch", total, BATCH_BYTES_MAX);
+    }
+    this.#add(EntryType.putBlob, target, key, NO_ADDRESS);
+    const copy = typeof value === "string" ? encodeUtf8(value) : new Uint8Array(value);
+    this.#large.push({ offset: this.#used - BlobAddress.BYTES, value: copy });
+    this.#largeBytes += bytes;
+    return this;
   }
 
   #add(
@@ -162,21 +183,28 @@ export class WriteBatch {
     const needed = this.#used + entryBytesMax(key, value);
     this.#reserve(needed);
     const end = encodeEntry(this.#bytes, this.#words, this.#used, type, family.id, key, value);
-    if (end > BATCH_BYTES_MAX) throw tooLarge("add to a batch", "the batch", end, BATCH_BYTES_MAX);
+    const total = end + this.#largeBytes;
+    if (total > BATCH_BYTES_MAX) {
+      throw tooLarge("add to a batch", "the batch", total, BATCH_BYTES_MAX);
+    }
     this.#used = end;
     this.#entryCount++;
     this.#families.add(family);
     return this;
   }
 
-  #finish(): { bytes: Uint8Array; entryCount: number } {
+  #finish(): EncodedEntries {
     this.#requireUnwritten("write");
     const { handle } = this.#default;
     handle.requireOpen("write");
     handle.store.requireWritable("write");
     for (const family of this.#families) handle.requireFamily(family, "write");
     this.#written = true;
-    return { bytes: this.#bytes.subarray(0, this.#used), entryCount: this.#entryCount };
+    return {
+      bytes: this.#bytes.subarray(0, this.#used),
+      entryCount: this.#entryCount,
+      values: this.#large.length > 0 ? this.#large : undefined,
+    };
   }
 
   #requireUnwritten(verb: string): void {
@@ -192,4 +220,11 @@ export class WriteBatch {
     this.#bytes = grown;
     this.#words = new Uint32Array(grown.buffer);
   }
+}
+
+/** A value, or an operand, as it is written. */
+function prepareValue({ family, valueEncoding }: BatchTarget, value: unknown): Uint8Array | string {
+  const prepared = valueEncoding.prepare(value as never);
+  if (family.holdsIntegers) requireInt64(prepared, family.name);
+  return prepared;
 }

@@ -3,7 +3,7 @@
  */
 import { wordsOf } from "../base/words.ts";
 import { KeyProbe } from "../memtable/key_probe.ts";
-import { EntryType, LogEntry, LogRun } from "../native/layout.gen.ts";
+import { BlobAddress, EntryType, LogEntry, LogRun } from "../native/layout.gen.ts";
 import type { Region } from "../native/region.ts";
 import type { Family } from "../tree/family.ts";
 
@@ -12,14 +12,19 @@ const TYPE_AND_KEY_BYTES = LogEntry.typeAndKeyBytes >> 2;
 const VALUE_BYTES = LogEntry.valueBytes >> 2;
 const FAMILY = LogEntry.family >> 2;
 const RUN_WORDS = LogRun.BYTES >> 2;
+const ADDRESS_WORDS = BlobAddress.BYTES >> 2;
 
 /** The family that takes an entry, or `undefined` to leave it out (dropped, or in a table already). */
 export type FamilyOf = (id: number, sequence: number) => Family | undefined;
+
+/** Told of each address of a large value that goes into a memtable: it stands at this word. */
+export type AddressVisitor = (u32: Uint32Array, word: number, sequence: number) => void;
 
 export class Applier {
   readonly #key: KeyProbe;
   /** Whether one of the entries so far expires. */
   sawExpiry = false;
+  onAddress: AddressVisitor | undefined;
 
   constructor(context: Region) {
     this.#key = new KeyProbe(context, 0);
@@ -49,12 +54,17 @@ export class Applier {
           memtable.insertRange(key, sequence, valueStart, valueBytes, segment);
         } else {
           memtable.insert(key, type, sequence, valueStart, valueBytes, segment);
-          if (type === EntryType.putExpiring || type === EntryType.putBlobExpiring) {
-            this.sawExpiry = true;
+          if (type >= EntryType.putExpiring) {
+            this.#sawUncommon(type, u32, valueStart + wordsOf(valueBytes), sequence);
           }
         }
       }
       word = valueStart + wordsOf(valueBytes);
     }
+  }
+
+  #sawUncommon(type: number, u32: Uint32Array, valueEnd: number, sequence: number): void {
+    if (type !== EntryType.putBlob) this.sawExpiry = true;
+    if (type !== EntryType.putExpiring) this.onAddress?.(u32, valueEnd - ADDRESS_WORDS, sequence);
   }
 }

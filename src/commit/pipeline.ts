@@ -7,13 +7,18 @@
  */
 import { assert } from "../base/assert.ts";
 import { VarveError } from "../base/errors.ts";
+import type { BlobSegment } from "../blob/segment.ts";
+import type { BlobWriter } from "../blob/blob_writer.ts";
+import type { ValueWrite } from "../blob/value_write.ts";
 import type { Health } from "../log/health.ts";
 import type { Log } from "../log/log.ts";
 import { nativeError } from "../native/failure.ts";
+import { Files } from "../native/files.ts";
 import type { Jobs } from "../native/jobs.ts";
-import { LOG_EXTENTS_MAX, StoreShared } from "../native/layout.gen.ts";
+import { Lane as JobLane, LOG_EXTENTS_MAX, StoreShared } from "../native/layout.gen.ts";
 import type { Region } from "../native/region.ts";
-import type { Signal } from "../native/signal.ts";
+import { Signal } from "../native/signal.ts";
+import { runTaskSync, startTask } from "../native/task.ts";
 import type { Family } from "../tree/family.ts";
 import { Applier } from "./apply.ts";
 import type { Visibility } from "./visibility.ts";
@@ -74,6 +79,10 @@ export class Pipeline {
   readonly counters: CommitCounters = { groups: 0, syncGroups: 0, writes: 0, entries: 0, bytes: 0 };
   readonly pool = new WriteBufferPool();
   readonly #applier: Applier;
+  /** Syncs of large values stand in the log's lane: its thread is awake for the frame that follows. */
+  readonly #syncFiles: Files;
+  /** Large values are being synced for a durable frame: no group may be taken meanwhile, for it would owe more. */
+  #syncingValues: Signal | undefined;
   readonly #familyOf = (id: number): Family | undefined => this.host.family(id);
   /** Takes the writes of this turn of the event loop. */
   #open: WriteBuffer | undefined;
@@ -87,11 +96,13 @@ export class Pipeline {
   constructor(
     readonly jobs: Jobs,
     readonly log: Log,
+    readonly values: BlobWriter,
     readonly health: Health,
     readonly visibility: Visibility,
     readonly host: CommitHost,
     context: Region,
   ) {
+    this.#syncFiles = new Files(jobs, log.files.directory, JobLane.log);
     this.#applier = new Applier(context);
     jobs.onDrive(() => {
       this.#closeOpen();
@@ -128,6 +139,19 @@ export class Pipeline {
     return buffer.promise;
   }
 
+  /** Queues a buffer of its own for one write, behind everything before it. Its large values are begun. */
+  enqueue(buffer: WriteBuffer, durable: boolean): Promise<void> {
+    buffer.writeCount = 1;
+    buffer.durable = durable;
+    const { promise } = buffer;
+    this.jobs.hold();
+    this.#closeOpen();
+    this.#writes.queue.push(buffer);
+    for (const value of buffer.values) this.values.write(value);
+    this.#scheduleClose();
+    return promise;
+  }
+
   /** Commits one write's buffer on this thread, after everything before it. Throws what prevented it. */
   commitSync(buffer: WriteBuffer, durable: boolean): void {
     buffer.writeCount = 1;
@@ -135,6 +159,9 @@ export class Pipeline {
     buffer.retained = true;
     this.#closeOpen();
     this.#writes.queue.push(buffer);
+    for (const value of buffer.values) {
+      if (!this.values.writeNow(value)) this.values.write(value);
+    }
     this.drive(() => buffer.done);
     const { error } = buffer;
     this.pool.give(buffer);
@@ -207,11 +234,22 @@ export class Pipeline {
         this.jobs.poll();
         if (this.#group !== undefined || lane.queue.length === 0) continue;
       }
+      const head = lane.queue[0];
+      if (!head.isWhole) {
+        this.#awaitValues(lane, head.whole);
+        continue;
+      }
+      const failure = head.valueFailure;
+      if (failure !== undefined) {
+        lane.queue.shift();
+        this.#settle(head, failure);
+        continue;
+      }
       const group = nextGroup(lane);
       try {
-        const obstacle = this.#obstacle(group);
+        const obstacle = this.#obstacle(group, blocking);
         if (obstacle === undefined) this.#begin(group, blocking);
-        else this.#blockOn(lane, obstacle);
+        else if (!obstacle.ready) this.#blockOn(lane, obstacle);
       } catch (error) {
         this.#group = undefined;
         this.#reject(group, error);
@@ -221,7 +259,7 @@ export class Pipeline {
 
   /** The lane whose first buffers can be taken now, if there is one. */
   #nextLane(): Lane | undefined {
-    if (this.#group !== undefined) return undefined;
+    if (this.#group !== undefined || this.#syncingValues !== undefined) return undefined;
     if (this.#urgent.queue.length > 0 && this.#urgent.blockedOn === undefined) return this.#urgent;
     if (this.#writes.queue.length > 0 && this.#writes.blockedOn === undefined) return this.#writes;
     return undefined;
@@ -233,14 +271,40 @@ export class Pipeline {
   }
 
   /** What must happen before a group can begin. */
-  #obstacle(group: Group): Signal | undefined {
+  #obstacle(group: Group, blocking: boolean): Signal | undefined {
     this.health.requireSound("write");
     const memory = group.entryCount === 0 ? undefined : this.host.memoryObstacle();
     if (memory !== undefined) return memory;
     if (!this.#needsFrame(group)) return undefined;
     if (group.durable && !this.log.hasRoomForSyncs) return this.host.syncObstacle();
-    if (this.log.makeRoom(group.payloadBytes)) return undefined;
-    return this.host.segmentObstacle(group.payloadBytes, group.durable);
+    if (!this.log.makeRoom(group.payloadBytes)) {
+      return this.host.segmentObstacle(group.payloadBytes, group.durable);
+    }
+    return group.durable ? this.#valueObstacle(group, blocking) : undefined;
+  }
+
+  /** A sync of the log covers the log before it, and so the large values that it stands on: they are synced first. */
+  #valueObstacle({ buffers }: Group, blocking: boolean): Signal | undefined {
+    const segments = this.values.owing(valuesOf(buffers));
+    if (segments.length === 0) return undefined;
+    const synced = this.#syncingValues = new Signal();
+    const done = (error: unknown): void => {
+      this.#syncingValues = undefined;
+      synced.set();
+      if (error !== undefined) throw error;
+    };
+    if (blocking) this.#syncValuesHere(segments, done);
+    else startTask(this.jobs, this.values.sync(segments, this.#syncFiles), done);
+    return synced;
+  }
+
+  #syncValuesHere(segments: readonly BlobSegment[], done: (error?: unknown) => void): void {
+    try {
+      runTaskSync(this.jobs, this.values.sync(segments, this.#syncFiles));
+    } catch (error) {
+      done(error);
+    }
+    done();
   }
 
   #blockOn(lane: Lane, obstacle: Signal): void {
@@ -248,6 +312,15 @@ export class Pipeline {
     obstacle.whenSet(() => {
       lane.blockedOn = undefined;
       this.#advance(false);
+    });
+  }
+
+  /** Writers whose values end in one turn commit together: the lane is looked at when they all had theirs. */
+  #awaitValues(lane: Lane, whole: Signal): void {
+    lane.blockedOn = whole;
+    whole.whenSet(() => {
+      lane.blockedOn = undefined;
+      this.#scheduleClose();
     });
   }
 
@@ -292,6 +365,7 @@ export class Pipeline {
     }
     this.log.wrote(job, group.payloadBytes, group.durable);
     this.jobs.release(job);
+    if (group.durable) this.values.settled();
     this.#apply(group);
   };
 
@@ -303,6 +377,9 @@ export class Pipeline {
         this.#applier.apply(buffer.region, 0, buffer.logged ? group.segment : 0, this.#familyOf);
       }
       this.visibility.publish(group.lastSequence);
+      for (const { values, logged } of group.buffers) {
+        if (values.length > 0) this.values.use(values, group.lastSequence, logged);
+      }
     } catch (error) {
       // Half a group may be in the memtables, none of it visible: nothing may be acknowledged on top of it.
       this.health.poison(
@@ -330,6 +407,7 @@ export class Pipeline {
 
   #settle(buffer: WriteBuffer, error: unknown): void {
     if (buffer.isAwaited) this.jobs.unhold();
+    this.values.letGo(buffer.values);
     buffer.settle(error);
     if (!buffer.retained) this.pool.give(buffer);
   }
@@ -369,6 +447,7 @@ function nextGroup(lane: Lane): Group {
     if (buffers.length === LOG_EXTENTS_MAX || (buffers.length > 0 && bytes > GROUP_BYTES_MAX)) {
       break;
     }
+    if (!buffer.isWhole || buffer.valueFailure !== undefined) break; // never the first
     buffers.push(buffer);
     entryCount += buffer.entryCount;
     if (buffer.durable) durable = true;
@@ -388,6 +467,10 @@ function nextGroup(lane: Lane): Group {
     segment: 0,
     lastSequence: 0,
   };
+}
+
+function* valuesOf(buffers: readonly WriteBuffer[]): Iterable<ValueWrite> {
+  for (const { values } of buffers) yield* values;
 }
 
 function dequeue({ lane: { queue }, buffers }: Group): void {

@@ -4,14 +4,20 @@
  *
  * A buffer is `logged` or not (`"volatile"` writes are not), and `durable` once one of its writes asked for `"sync"`.
  */
+import { ValueWrite } from "../blob/value_write.ts";
+import { writeAddress } from "../format/blob_address.ts";
 import { encodeEntry, encodeExpiringEntry } from "../format/log_entry.ts";
-import { LogRun } from "../native/layout.gen.ts";
+import { BlobAddress, LogRun } from "../native/layout.gen.ts";
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
 import { Signal } from "../native/signal.ts";
 
 /** A buffer's ordinary size: large enough that a group of small writes is one run, small enough to pool. */
 const BUFFER_BYTES = 4 << 20;
 const POOLED_BUFFERS_MAX = 8;
+/** The size of a buffer for one write with large values, which holds little but their addresses. */
+const OWN_BUFFER_BYTES = 64 * 1024;
+const POOLED_OWN_BUFFERS_MAX = 64;
+const ADDRESS_WORDS = BlobAddress.BYTES >> 2;
 
 /** Set when a buffer is done. It outlives the buffer, which is emptied and used again at once. */
 export class Outcome extends Signal {
@@ -30,6 +36,10 @@ export class WriteBuffer {
   done = false;
   error: unknown;
   #end: number = LogRun.BYTES;
+  /** Large values whose addresses belong into its entries. */
+  readonly values: ValueWrite[] = [];
+  #pendingValues = 0;
+  #valuesEnded: Signal | undefined;
   #promise: PromiseWithResolvers<void> | undefined;
   #outcome: Outcome | undefined;
 
@@ -45,8 +55,7 @@ export class WriteBuffer {
   }
 
   /**
-   * Adds one entry; on an error nothing was added. With `expiry` (milliseconds since 1970) it is a put that expires then, whatever
-   * `type` says. REQUIRES: room for `entryBytesMax(key, value)`.
+   * Adds one entry; on an error nothing was added. `expiry`, in milliseconds since 1970, for the types that expire. REQUIRES: room for `entryBytesMax(key, value)`.
    */
   add(
     type: number,
@@ -58,8 +67,55 @@ export class WriteBuffer {
     const { u8, u32 } = this.region;
     this.#end = expiry === undefined
       ? encodeEntry(u8, u32, this.#end, type, family, key, value)
-      : encodeExpiringEntry(u8, u32, this.#end, family, key, value, expiry);
+      : encodeExpiringEntry(u8, u32, this.#end, type, family, key, value, expiry);
     this.entryCount++;
+  }
+
+  /** Expects a large value for the entry added last, whose own value ends with room for the address. */
+  expectValue(bytes: number, source: ValueWrite["source"]): void {
+    this.#expect(bytes, source, (this.#end >> 2) - ADDRESS_WORDS);
+  }
+
+  /** The same for an entry of `addEncoded`: `offset` is where its address is to stand, from the start of those entries. */
+  expectValueAt(
+    entriesBytes: number,
+    offset: number,
+    bytes: number,
+    source: ValueWrite["source"],
+  ): void {
+    this.#expect(bytes, source, (this.#end - entriesBytes + offset) >> 2);
+  }
+
+  #expect(bytes: number, source: ValueWrite["source"], word: number): void {
+    this.#pendingValues++;
+    this.values.push(
+      new ValueWrite(bytes, source, (value) => {
+        if (value.error === undefined) {
+          const { segment, offset, checksum } = value;
+          writeAddress(this.region.u32, word, { number: segment!.number, offset, bytes, checksum });
+        }
+        if (--this.#pendingValues === 0) this.#valuesEnded?.set();
+      }),
+    );
+  }
+
+  /** Whether all of its values are written, or failed: before that it belongs to no group. */
+  get isWhole(): boolean {
+    return this.#pendingValues === 0;
+  }
+
+  /** Set when it is whole. */
+  get whole(): Signal {
+    return this.#valuesEnded ??= new Signal();
+  }
+
+  /** What keeps one of its values from being stored, and so all of its writes. */
+  get valueFailure(): unknown {
+    for (const value of this.values) {
+      const { failure } = value;
+      if (failure !== undefined) return failure;
+    }
+    return undefined;
   }
 
   /** Adds entries that are encoded already. REQUIRES: room for them. */
@@ -110,6 +166,8 @@ export class WriteBuffer {
     this.#end = LogRun.BYTES;
     this.retained = this.done = false;
     this.error = undefined;
+    this.values.length = 0;
+    this.#valuesEnded = undefined;
     this.#promise = undefined;
     this.#outcome = undefined;
   }
@@ -118,6 +176,7 @@ export class WriteBuffer {
 /** Buffers by turns: ordinary ones are kept, larger ones go back to the regions. */
 export class WriteBufferPool {
   readonly #free: WriteBuffer[] = [];
+  readonly #freeOwn: WriteBuffer[] = [];
 
   /** An empty buffer with room for so many bytes of entries. */
   take(bytes: number, logged: boolean): WriteBuffer {
@@ -129,10 +188,21 @@ export class WriteBufferPool {
     return buffer;
   }
 
+  /** An empty buffer for one write that carries large values. */
+  takeOwn(bytes: number, logged: boolean): WriteBuffer {
+    if (LogRun.BYTES + bytes + 8 > OWN_BUFFER_BYTES) return this.take(bytes, logged);
+    const buffer = this.#freeOwn.pop() ?? new WriteBuffer(reserveRegion(OWN_BUFFER_BYTES));
+    buffer.logged = logged;
+    return buffer;
+  }
+
   give(buffer: WriteBuffer): void {
     buffer.clear();
-    if (buffer.region.bytes === BUFFER_BYTES && this.#free.length < POOLED_BUFFERS_MAX) {
+    const { bytes } = buffer.region;
+    if (bytes === BUFFER_BYTES && this.#free.length < POOLED_BUFFERS_MAX) {
       this.#free.push(buffer);
+    } else if (bytes === OWN_BUFFER_BYTES && this.#freeOwn.length < POOLED_OWN_BUFFERS_MAX) {
+      this.#freeOwn.push(buffer);
     } else {
       releaseRegion(buffer.region.id);
     }
@@ -140,6 +210,8 @@ export class WriteBufferPool {
 
   /** Gives the pooled buffers' memory back. */
   drain(): void {
-    for (const buffer of this.#free.splice(0)) releaseRegion(buffer.region.id);
+    for (const free of [this.#free, this.#freeOwn]) {
+      for (const buffer of free.splice(0)) releaseRegion(buffer.region.id);
+    }
   }
 }

@@ -1,17 +1,50 @@
 /** Writes as callers make them: one entry, or a batch that is encoded already, asynchronous or blocking. */
+import { byteLengthUtf8, byteLengthUtf8Max } from "../base/bytes.ts";
+import { tooLarge } from "../base/errors.ts";
 import { entryBytesMax } from "../format/log_entry.ts";
-import { EntryType } from "../native/layout.gen.ts";
+import { BlobAddress, EntryType, VALUE_BYTES_MAX } from "../native/layout.gen.ts";
+import type { Region } from "../native/region.ts";
 import type { Pipeline } from "./pipeline.ts";
+import type { WriteBuffer } from "./write_buffer.ts";
 
 export type Durability = "sync" | "buffered" | "volatile";
 
 /** What stands for no value in a delete, and for no upper bound in a range tombstone. */
 const NO_VALUE = "";
 
+/** Stands where a large value's address will be. */
+export const NO_ADDRESS = new Uint8Array(BlobAddress.BYTES);
+
+/** Gives the memory of a value that is handed over. */
+export type Handover = () => Region;
+
 /** Entries in the log's encoding, and how many they are. */
 export interface EncodedEntries {
   readonly bytes: Uint8Array;
   readonly entryCount: number;
+  /** Those among them whose values are large. */
+  readonly values?: readonly LargeEntry[];
+}
+
+export interface LargeEntry {
+  /** Where the address is to stand, from the start of the entries. */
+  readonly offset: number;
+  readonly value: Uint8Array;
+}
+
+/** The bytes of a value if it is large, else zero. */
+export function largeBytes(value: Uint8Array | string, threshold: number): number {
+  let bytes = value.length;
+  if (typeof value === "string") {
+    if (byteLengthUtf8Max(value) < threshold) return 0;
+    bytes = byteLengthUtf8(value);
+  }
+  if (bytes > VALUE_BYTES_MAX) throw tooLarge("put a value", "it", bytes, VALUE_BYTES_MAX);
+  return bytes < threshold ? 0 : bytes;
+}
+
+function putType(expiry: number | undefined): number {
+  return expiry === undefined ? EntryType.put : EntryType.putExpiring;
 }
 
 const NO_ENTRIES: EncodedEntries = { bytes: new Uint8Array(0), entryCount: 0 };
@@ -35,7 +68,7 @@ export class Writer {
     durability: Durability,
     expiry?: number,
   ): Promise<void> {
-    return this.#write(EntryType.put, family, key, value, durability, expiry);
+    return this.#write(putType(expiry), family, key, value, durability, expiry);
   }
 
   putSync(
@@ -45,7 +78,7 @@ export class Writer {
     durability: Durability,
     expiry?: number,
   ): void {
-    this.#writeSync(EntryType.put, family, key, value, durability, expiry);
+    this.#writeSync(putType(expiry), family, key, value, durability, expiry);
   }
 
   merge(
@@ -87,16 +120,92 @@ export class Writer {
     this.#writeSync(EntryType.delete, family, key, NO_VALUE, durability);
   }
 
-  batch({ bytes, entryCount }: EncodedEntries, durability: Durability): Promise<void> {
+  /**
+   * A put whose value goes to a blob segment. `bytes`: what `largeBytes` said of it. With `handover`, the value lies at the front of
+   * the region that it gives, which is this write's from then on; it is called when the write is accepted.
+   */
+  putLarge(
+    family: number,
+    key: Uint8Array | string,
+    value: Uint8Array | string,
+    bytes: number,
+    durability: Durability,
+    expiry?: number,
+    handover?: Handover,
+  ): Promise<void> {
+    this.pipeline.health.requireSound("write");
+    const buffer = this.#large(family, key, value, bytes, durability, expiry, handover);
+    return this.pipeline.enqueue(buffer, durability === "sync");
+  }
+
+  putLargeSync(
+    family: number,
+    key: Uint8Array | string,
+    value: Uint8Array | string,
+    bytes: number,
+    durability: Durability,
+    expiry?: number,
+    handover?: Handover,
+  ): void {
+    this.pipeline.health.requireSound("write");
+    const buffer = this.#large(family, key, value, bytes, durability, expiry, handover);
+    this.pipeline.commitSync(buffer, durability === "sync");
+  }
+
+  batch(entries: EncodedEntries, durability: Durability): Promise<void> {
+    const { bytes, entryCount, values } = entries;
+    if (values !== undefined) {
+      this.pipeline.health.requireSound("write");
+      return this.pipeline.enqueue(this.#largeBatch(entries, durability), durability === "sync");
+    }
     const buffer = this.pipeline.openBuffer(bytes.length, durability !== "volatile");
     buffer.addEncoded(bytes, entryCount);
     return this.pipeline.joined(buffer, durability === "sync");
   }
 
-  batchSync({ bytes, entryCount }: EncodedEntries, durability: Durability): void {
+  batchSync(entries: EncodedEntries, durability: Durability): void {
+    const { bytes, entryCount, values } = entries;
+    if (values !== undefined) {
+      this.pipeline.commitSync(this.#largeBatch(entries, durability), durability === "sync");
+      return;
+    }
     const buffer = this.pipeline.pool.take(bytes.length, durability !== "volatile");
     buffer.addEncoded(bytes, entryCount);
     this.pipeline.commitSync(buffer, durability === "sync");
+  }
+
+  /** A buffer of its own with the entry, once key and value are found to be good. */
+  #large(
+    family: number,
+    key: Uint8Array | string,
+    value: Uint8Array | string,
+    bytes: number,
+    durability: Durability,
+    expiry: number | undefined,
+    handover: Handover | undefined,
+  ): WriteBuffer {
+    const { pool, values } = this.pipeline;
+    const buffer = pool.takeOwn(entryBytesMax(key, NO_ADDRESS), durability !== "volatile");
+    try {
+      const type = expiry === undefined ? EntryType.putBlob : EntryType.putBlobExpiring;
+      buffer.add(type, family, key, NO_ADDRESS, expiry);
+      buffer.expectValue(bytes, handover === undefined ? values.take(value, bytes) : handover());
+      if (handover !== undefined) values.counters.transferred++;
+    } catch (error) {
+      pool.give(buffer);
+      throw error;
+    }
+    return buffer;
+  }
+
+  #largeBatch({ bytes, entryCount, values }: EncodedEntries, durability: Durability): WriteBuffer {
+    const buffer = this.pipeline.pool.takeOwn(bytes.length, durability !== "volatile");
+    buffer.addEncoded(bytes, entryCount);
+    for (const { offset, value } of values!) {
+      // A copy already, which nobody else has.
+      buffer.expectValueAt(bytes.length, offset, value.length, value);
+    }
+    return buffer;
   }
 
   #write(

@@ -68,17 +68,21 @@ export function encodeEntry(
 const expiryWords = new Uint32Array(2);
 const expiryMoment = new Float64Array(expiryWords.buffer);
 
-/** As {@linkcode encodeEntry}, for a put that expires: at `expiry`, in milliseconds since 1970. */
+/**
+ * As {@linkcode encodeEntry}, for a put that expires: at `expiry`, in milliseconds since 1970.
+ *
+ * @param type `putExpiring` or `putBlobExpiring`
+ */
 export function encodeExpiringEntry(
   u8: Uint8Array,
   u32: Uint32Array,
   offset: number,
+  type: number,
   family: number,
   key: Uint8Array | string,
   value: Uint8Array | string,
   expiry: number,
 ): number {
-  const type = EntryType.putExpiring;
   const end = encodeEntry(u8, u32, offset, type, family, key, value, EXPIRY_BYTES);
   const keyBytes = u32[(offset + LogEntry.typeAndKeyBytes) >> 2] >>> 16;
   const valueStart = (offset + LogEntry.BYTES + padded(keyBytes)) >> 2;

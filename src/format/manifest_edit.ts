@@ -64,6 +64,9 @@ export interface ManifestEdit {
   flushed?: { family: number; sequence: number }[];
   addedLogs?: number[];
   removedLogs?: number[];
+  /** Blob segments: values may be in them from now on, or nothing that is needed is any more. */
+  addedBlobs?: number[];
+  removedBlobs?: number[];
   /** No segment with a higher number was ever in use. */
   lastLog?: number;
   /** Where recovery found a segment's end: what lies behind it never comes back. */
@@ -99,6 +102,8 @@ const Tag = {
   addedWideTable: 14,
   operator: 15,
   time: 16,
+  addedBlob: 17,
+  removedBlob: 18,
 } as const;
 
 export function encodeEdit(edit: ManifestEdit): Uint8Array {
@@ -119,6 +124,8 @@ export function encodeEdit(edit: ManifestEdit): Uint8Array {
   }
   for (const segment of edit.addedLogs ?? []) to.varint(Tag.addedLog).varint(segment);
   for (const segment of edit.removedLogs ?? []) to.varint(Tag.removedLog).varint(segment);
+  for (const segment of edit.addedBlobs ?? []) to.varint(Tag.addedBlob).varint(segment);
+  for (const segment of edit.removedBlobs ?? []) to.varint(Tag.removedBlob).varint(segment);
   for (const end of edit.logEnds ?? []) encodePosition(to.varint(Tag.logEnd), end);
   encodeNumber(to, Tag.lastLog, edit.lastLog);
   encodeNumber(to, Tag.nextFileNumber, edit.nextFileNumber);
@@ -169,6 +176,12 @@ function decodeField(from: BinaryReader, edit: ManifestEdit): void {
       return;
     case Tag.removedLog:
       (edit.removedLogs ??= []).push(from.varint());
+      return;
+    case Tag.addedBlob:
+      (edit.addedBlobs ??= []).push(from.varint());
+      return;
+    case Tag.removedBlob:
+      (edit.removedBlobs ??= []).push(from.varint());
       return;
     case Tag.logEnd:
       (edit.logEnds ??= []).push(decodePosition(from));

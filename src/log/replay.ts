@@ -30,19 +30,23 @@ export interface LogRecord {
   readonly logs: readonly number[];
   readonly logEnds: ReadonlyMap<number, number>;
   readonly cleanClose: LogPosition | undefined;
+  /** A frame that is known to stand on something lost: the log ends before it. */
+  readonly end?: LogPosition;
 }
 
 export interface Replayed {
   readonly position: LogPosition;
   readonly chain: number;
+  /** How far the log is known to have been synced: noughts for not at all. */
+  readonly synced: LogPosition;
   /** Segments up to the end, oldest first. */
   readonly segments: Segment[];
   /** Segments behind the end: nothing in them counts. */
   readonly dropped: Segment[];
 }
 
-/** Takes one run: the region and the offset of its `LogRun`, and the segment it is in. */
-export type RunVisitor = (region: Region, offset: number, segment: number) => void;
+/** Takes one run: the region and the offset of its `LogRun`, and the segment and the offset of its frame. */
+export type RunVisitor = (region: Region, offset: number, segment: number, frame: number) => void;
 
 const FRAME_VALID = 0;
 /** A segment holds one record of at most 1 GiB and its framing; more was never written. */
@@ -106,8 +110,8 @@ class Replay {
       // An end that a recovery put on record is one up to which it had synced.
       const end = this.record.logEnds.get(number);
       if (end !== undefined) this.#claim({ segment: number, offset: end });
-      const limit = Math.min(read, this.record.logEnds.get(number) ?? read);
-      this.#frames(region, number, limit, path);
+      this.#frames(region, number, Math.min(read, end ?? read, this.#cut(number)), path);
+      if (this.#cut(number) < Infinity) this.#ended = true;
       if (writable) yield* this.#writeBack(file, region);
     } finally {
       releaseRegion(region.id);
@@ -146,9 +150,17 @@ class Replay {
     return {
       position: this.#position,
       chain: this.#chain,
+      synced: this.#synced,
       segments: this.#segments,
       dropped: this.#dropped,
     };
+  }
+
+  /** The offset from which on a segment does not count. */
+  #cut(number: number): number {
+    const { end } = this.record;
+    if (end === undefined || number < end.segment) return Infinity;
+    return number === end.segment ? end.offset : 0;
   }
 
   /** Walks the frames of one segment while they follow each other, then looks for sound ones behind. */
@@ -194,7 +206,7 @@ class Replay {
     while (run < end) {
       const bytes = soundRunBytes(region, run, end);
       if (bytes === undefined) throw damage(path, run, "a run of entries is malformed");
-      this.visit(region, run, number);
+      this.visit(region, run, number, frame);
       run += bytes;
     }
   }
@@ -251,7 +263,8 @@ export function roundUp(offset: number): number {
   return Math.ceil(offset / BLOCK_BYTES) * BLOCK_BYTES;
 }
 
-function isBefore(a: LogPosition, b: LogPosition): boolean {
+/** Whether a place in the log lies before another. */
+export function isBefore(a: LogPosition, b: LogPosition): boolean {
   return a.segment < b.segment || (a.segment === b.segment && a.offset < b.offset);
 }
 

@@ -4,6 +4,7 @@
  *
  * Words that another thread may write are read with `Atomics`; plain reads touch only what was published before.
  */
+import { assert } from "../base/assert.ts";
 import { nativeError } from "./failure.ts";
 import { native } from "./library.ts";
 
@@ -34,6 +35,16 @@ export function region(id: number): Region {
 export function releaseRegion(id: number): void {
   const result = native().call.varve_region_release(id);
   if (result < 0) throw nativeError(result, `Cannot release native region ${id}`);
+}
+
+/**
+ * Another view of a region's front, for somebody who is to lose it again. The region's own views see the same memory.
+ * REQUIRES: `bytes` is not zero.
+ */
+export function viewOfRegion({ id, bytes: size }: Region, bytes: number): ArrayBuffer {
+  assert(bytes > 0 && bytes <= size, "a view lies within its region");
+  const { call, view } = native();
+  return view(call.varve_region_address(id), bytes);
 }
 
 function makeViews(id: number): Region {

@@ -108,6 +108,14 @@ export const SYMBOLS = {
     parameters: ["i32", "i32", "u32", "f64", "u32"],
     result: "i32",
   },
+  varve_blob_read: {
+    parameters: ["i32", "f64", "f64", "u32", "u32", "buffer"],
+    result: "i32",
+  },
+  varve_blob_retire: {
+    parameters: ["i32", "f64"],
+    result: "i32",
+  },
   varve_cursor_open: {
     parameters: ["i32"],
     result: "i32",

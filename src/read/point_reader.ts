@@ -5,6 +5,7 @@
  * in memory is read on an I/O thread.
  */
 import { encodeUtf8, keySuccessor } from "../base/bytes.ts";
+import { readAddress } from "../format/blob_address.ts";
 import { EXPIRY_BYTES, expiryAt } from "../format/log_entry.ts";
 import type { Memtable } from "../memtable/memtable.ts";
 import { KeyProbe } from "../memtable/key_probe.ts";
@@ -25,29 +26,27 @@ import { native } from "../native/library.ts";
 import { type Region, region, releaseRegion, reserveRegion } from "../native/region.ts";
 import { takeJob, type Task } from "../native/task.ts";
 import type { Family } from "../tree/family.ts";
+import type { BlobReader } from "./blob_reader.ts";
+import type { ValueDecoder } from "./value_decoder.ts";
 import { Cursor } from "./cursor.ts";
 import type { Merging } from "./merging.ts";
 import type { Page } from "./page.ts";
-import { type Pending, WOULD_BLOCK, WOULD_WALK } from "./pending.ts";
+import { LargeValue, type Pending, WOULD_BLOCK, WOULD_WALK } from "./pending.ts";
 import { ResultSlab } from "./result_slab.ts";
 import { tableError, tableJobError } from "./table_failure.ts";
 
 const ATTEMPT = "Cannot read";
 const PUT = EntryType.put;
 const DELETE = EntryType.delete;
+const MERGE = EntryType.merge;
 const PUT_EXPIRING = EntryType.putExpiring;
+const PUT_BLOB = EntryType.putBlob;
 const EXPIRY_WORDS = EXPIRY_BYTES >> 2;
 /** What native code gives for a type when it found nothing. */
 const NONE = 0;
 const NOTHING = new Uint8Array(0);
 const DO_NOT_BLOCK = 1;
 const NO_REGION = -1;
-
-/** What a read makes of a value's bytes. `passing`: they lie in the store's memory and are valid during the call only. */
-export interface ValueDecoder<V> {
-  readonly keepsBytes: boolean;
-  decode(bytes: Uint8Array): V;
-}
 
 /** Whose keys are read, and what becomes of their values. */
 export interface ReadTarget<V> {
@@ -78,6 +77,7 @@ export class PointReader {
     readonly files: Files,
     readonly context: Region,
     readonly clock: TimeSource,
+    readonly blobs: BlobReader,
   ) {
     this.#probe = new KeyProbe(context, CONTEXT_KEY_OFFSET);
   }
@@ -89,7 +89,9 @@ export class PointReader {
     sequence: number,
     time: number | undefined,
   ): V | undefined {
-    return this.#find(target, key, sequence, time, 0) as V | undefined;
+    const found = this.#find(target, key, sequence, time, 0);
+    if (found instanceof LargeValue) return this.blobs.read(found.address, target.decoder);
+    return found as V | undefined;
   }
 
   /** The same if nothing needs the disk, else what is needed. */
@@ -113,6 +115,7 @@ export class PointReader {
     sequence: number,
     time: number | undefined,
   ): Task<V | undefined | Pending> {
+    if (pending instanceof LargeValue) return this.blobs.readTask(pending.address, target.decoder);
     return pending === WOULD_WALK
       ? this.#walkOnThread(target, typeof key === "string" ? encodeUtf8(key) : key, sequence, time)
       : this.#findOnThread(target, key, sequence, time);
@@ -300,10 +303,13 @@ export class PointReader {
     let start = memtable.valueStartOf(entry);
     let bytes = memtable.valueBytesOf(entry);
     if (type !== PUT) {
-      if (type !== PUT_EXPIRING) return this.#walk(target, sequence, time, flags);
-      if (this.#isExpired(expiryAt(u32, start), time)) return undefined;
-      start += EXPIRY_WORDS;
-      bytes -= EXPIRY_BYTES;
+      if (type === MERGE) return this.#walk(target, sequence, time, flags);
+      if (type !== PUT_BLOB) {
+        if (this.#isExpired(expiryAt(u32, start), time)) return undefined;
+        start += EXPIRY_WORDS;
+        bytes -= EXPIRY_BYTES;
+      }
+      if (type !== PUT_EXPIRING) return largeValue(target, u32, start);
     }
     const { decoder } = target;
     const value = decoder.keepsBytes
@@ -317,33 +323,46 @@ export class PointReader {
    * this one version to tell.
    */
   #decodeFound<V>(
-    { decoder }: ReadTarget<V>,
+    target: ReadTarget<V>,
     type: number,
     valueRegion: number,
     inline: Region,
     inlineOffset: number,
     bytes: number,
     time: number | undefined,
-  ): V | undefined | typeof WOULD_WALK {
+  ): V | undefined | typeof WOULD_WALK | LargeValue {
     const own = valueRegion !== NO_REGION;
     try {
       if (type === NONE || type === DELETE) return undefined;
       const { u8, u32 } = own ? region(valueRegion) : inline;
       let offset = own ? 0 : inlineOffset;
+      const end = offset + bytes;
       if (type !== PUT) {
-        if (type !== PUT_EXPIRING) return WOULD_WALK;
-        if (this.#isExpired(expiryAt(u32, offset >> 2), time)) return undefined;
-        offset += EXPIRY_BYTES;
+        if (type === MERGE) return WOULD_WALK;
+        if (type !== PUT_BLOB) {
+          if (this.#isExpired(expiryAt(u32, offset >> 2), time)) return undefined;
+          offset += EXPIRY_BYTES;
+        }
+        if (type !== PUT_EXPIRING) return largeValue(target, u32, offset >> 2);
       }
-      const valueBytes = type === PUT ? bytes : bytes - EXPIRY_BYTES;
+      const { decoder } = target;
       const value = decoder.keepsBytes
-        ? this.#slab.copy(u8, offset, valueBytes)
-        : u8.subarray(offset, offset + valueBytes);
+        ? this.#slab.copy(u8, offset, end - offset)
+        : u8.subarray(offset, end);
       return decoder.decode(value);
     } finally {
       if (own) releaseRegion(valueRegion);
     }
   }
+}
+
+/** Where a large value lies; nobody goes there who does not want to see it. */
+function largeValue<V>(
+  { decoder, keysOnly }: ReadTarget<V>,
+  u32: Uint32Array,
+  word: number,
+): V | LargeValue {
+  return keysOnly ? decoder.decode(NOTHING) : new LargeValue(readAddress(u32, word));
 }
 
 /** The value of the one row that a page may have. Runs the user's code. */

@@ -121,6 +121,8 @@ export class Flusher {
       yield barrier;
       if (barrier.error !== undefined) throw barrier.error;
     }
+    // Those of volatile entries, too, which no sync of the log has covered.
+    yield* this.pipeline.values.syncUsed();
     const number = this.manifest.takeFileNumber();
     const started = performance.now();
     const table = yield* flushTable(

@@ -2,12 +2,15 @@
  * Brings a store back: tables opened, the log replayed into memtables. Needs no new space on the disk; what the log's end
  * turned out to be is written with the first edit that follows.
  */
+import { BlobSegment } from "../blob/segment.ts";
 import { Applier } from "../commit/apply.ts";
+import { readAddress } from "../format/blob_address.ts";
+import type { LogPosition } from "../format/manifest_edit.ts";
 import { type FileName, type Files, required } from "../native/files.ts";
 import { BLOCK_BYTES, FileFlag, FileKind, LogRun } from "../native/layout.gen.ts";
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
 import type { Task } from "../native/task.ts";
-import { isSound, type Replayed, replayLog } from "../log/replay.ts";
+import { closeSegments, isSound, type Replayed, replayLog } from "../log/replay.ts";
 import { SEGMENT_START } from "../log/segment.ts";
 import { Family } from "../tree/family.ts";
 import type { Manifest } from "../tree/manifest.ts";
@@ -16,6 +19,7 @@ import type { Table } from "../tree/version.ts";
 import { corruption, VarveError } from "../base/errors.ts";
 import { Families } from "./families.ts";
 import type { StoreSettings } from "./settings.ts";
+import { findLostValue, type ReplayedValue, requireKnownBlobs } from "./value_recovery.ts";
 
 export interface Recovered {
   readonly families: Families;
@@ -23,6 +27,7 @@ export interface Recovered {
   readonly lastSequence: number;
   /** Whether an entry of the log expires. */
   readonly sawExpiry: boolean;
+  readonly blobs: readonly BlobSegment[];
 }
 
 export function* recover(
@@ -51,13 +56,54 @@ export function* recover(
     logEnds: state.logEnds,
     cleanClose: state.cleanClose,
   };
-  const log = yield* replayLog(files, record, !settings.readOnly, (region, offset, segment) => {
-    const entryCount = region.u32[(offset + LogRun.entryCount) >> 2];
-    const firstSequence = region.f64[(offset + LogRun.firstSequence) >> 3];
-    lastSequence = Math.max(lastSequence, firstSequence + entryCount - 1);
-    applier.apply(region, offset, segment, familyOf);
-  });
-  return { families, log, lastSequence, sawExpiry: applier.sawExpiry };
+  const writable = !settings.readOnly;
+  let values: ReplayedValue[] = [];
+  let frame: LogPosition = { segment: 0, offset: 0 };
+  applier.onAddress = (u32, word, sequence) => {
+    values.push({ address: readAddress(u32, word), sequence, frame });
+  };
+  const replay = (end?: LogPosition): Task<Replayed> => {
+    values = [];
+    const ending = end === undefined ? record : { ...record, end };
+    return replayLog(files, ending, writable, (region, offset, segment, frameOffset) => {
+      const entryCount = region.u32[(offset + LogRun.entryCount) >> 2];
+      const firstSequence = region.f64[(offset + LogRun.firstSequence) >> 3];
+      lastSequence = Math.max(lastSequence, firstSequence + entryCount - 1);
+      frame = { segment, offset: frameOffset };
+      applier.apply(region, offset, segment, familyOf);
+    });
+  };
+  let log = yield* replay();
+  requireKnownBlobs(files, values, state.blobs);
+  const lost = yield* findLostValue(files, values, log.synced, writable);
+  if (lost !== undefined) {
+    yield* closeSegments(files, log);
+    for (const family of families.all()) family.forgetMemtables();
+    log = yield* replay(lost);
+  }
+  const blobs = yield* findBlobs(files, state.blobs, values);
+  return { families, log, lastSequence, sawExpiry: applier.sawExpiry, blobs };
+}
+
+/** The blob segments on record. One whose file is missing has no bytes; whoever reads it is told. */
+function* findBlobs(
+  files: Files,
+  numbers: ReadonlySet<number>,
+  values: readonly ReplayedValue[],
+): Task<BlobSegment[]> {
+  if (numbers.size === 0) return [];
+  const segments = new Map<number, BlobSegment>();
+  for (const number of numbers) segments.set(number, BlobSegment.found(number, 0));
+  for (const { kind, number, bytes } of yield* files.list()) {
+    if (kind === FileKind.blob && numbers.has(number)) {
+      segments.set(number, BlobSegment.found(number, bytes));
+    }
+  }
+  for (const { address, sequence } of values) {
+    const segment = segments.get(address.number)!;
+    segment.lastSequence = Math.max(segment.lastSequence, sequence);
+  }
+  return [...segments.values()];
 }
 
 /**
@@ -113,6 +159,7 @@ function* removeOrphans(files: Files, manifest: Manifest): Task<void> {
     state.nextFileNumber = Math.max(state.nextFileNumber, number + 1);
     const isOrphan = (kind === FileKind.table && !tables.has(number)) ||
       (kind === FileKind.log && !logs.has(number)) ||
+      (kind === FileKind.blob && !state.blobs.has(number)) ||
       (kind === FileKind.manifest && number !== manifest.number) ||
       kind === FileKind.temporary;
     if (isOrphan) yield* discard(files, { kind, number });

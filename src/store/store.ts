@@ -3,6 +3,8 @@
  * families and versions in `tree`, group commit in `commit`, segments in `log`, background flushes in `flusher.ts`.
  */
 import { invalidArgument, quote, VarveError } from "../base/errors.ts";
+import { BlobWriter } from "../blob/blob_writer.ts";
+import { ValueMemory } from "../blob/value_memory.ts";
 import { Pipeline } from "../commit/pipeline.ts";
 import type { LogPosition, OperatorRecord } from "../format/manifest_edit.ts";
 import { Visibility } from "../commit/visibility.ts";
@@ -23,6 +25,7 @@ import type { KeySpan } from "../tree/key_span.ts";
 import { Manifest } from "../tree/manifest.ts";
 import { verifyTable } from "../tree/tables.ts";
 import { Backpressure } from "./backpressure.ts";
+import { BlobKeeper } from "./blob_keeper.ts";
 import { type CheckpointTarget, makeCheckpoint } from "./checkpoint.ts";
 import { Clock } from "./clock.ts";
 import { Compactor } from "./compactor.ts";
@@ -34,6 +37,9 @@ import type { StoreSettings } from "./settings.ts";
 import { Retention } from "./retention.ts";
 import { Snapshots } from "./snapshots.ts";
 import { SyncTimer } from "./sync_timer.ts";
+
+/** Blob segments grow to so many times the size of the log's. */
+const BLOB_SEGMENT_FACTOR = 4;
 
 /** What exists before recovery: the directory, its lock, and the means to reach it. */
 export class Foundation {
@@ -86,6 +92,8 @@ export class Store {
   readonly clock: Clock;
   readonly visibility: Visibility;
   readonly log: Log;
+  readonly valueMemory = new ValueMemory();
+  readonly values: BlobWriter;
   readonly pipeline: Pipeline;
   readonly backpressure: Backpressure;
   readonly flusher: Flusher;
@@ -137,9 +145,24 @@ export class Store {
       this.retention,
       settings.totalWriteBufferSize,
     );
+    const keeper = new BlobKeeper(manifest, events);
+    this.values = new BlobWriter(
+      jobs,
+      files,
+      health,
+      this.valueMemory,
+      manifest.storeId,
+      {
+        segmentBytes: BLOB_SEGMENT_FACTOR * settings.walSegmentSize,
+        direct: settings.directIo !== false,
+      },
+      keeper,
+      recovered.blobs,
+    );
     this.pipeline = new Pipeline(
       jobs,
       this.log,
+      this.values,
       health,
       this.visibility,
       this.backpressure,
@@ -174,6 +197,7 @@ export class Store {
     this.flusher.compactor = this.compactor;
     this.backpressure.flusher = this.flusher;
     this.backpressure.pipeline = this.pipeline;
+    keeper.pipeline = this.pipeline;
     claimCache(foundation.handle, settings.blockCacheSize);
     this.#syncTimer = new SyncTimer(this.pipeline, this.log, settings.syncInterval);
   }
@@ -404,6 +428,7 @@ export class Store {
   }
 
   *#settleDebts(): Task<void> {
+    yield* this.values.syncUsed();
     yield* this.health.guard(this.log.syncAll());
     yield* this.#flushVolatile();
   }
@@ -445,8 +470,10 @@ export class Store {
     for (const family of this.families.all()) family.release();
     for (const { file } of this.log.all()) yield* this.files.close(file);
     yield* this.#familyFile.close();
+    yield* this.values.close();
     yield* this.manifest.close();
     this.pipeline.pool.drain();
+    this.valueMemory.drain();
     unclaimCache(this.foundation.handle);
     this.foundation.release();
     this.#released = true;

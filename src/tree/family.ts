@@ -25,6 +25,8 @@ export interface FamilyTuning {
   maxWriteBuffers: number;
   blockSize: number;
   filterBitsPerKey: number;
+  /** Values of so many bytes and more go to blob segments. */
+  blobThreshold: number;
   /** From level 0, never empty; the last stands for all levels below. */
   compression: readonly LevelCompression[];
   compactionStyle: "leveled" | "tiered";
@@ -117,6 +119,13 @@ export class Family {
     if (full.entryCount > 0) this.frozen.push(full);
     this.active = Memtable.create(this.id, this.#nextBudget(), keyBytes, valueBytes);
     if (full.entryCount === 0) full.release();
+  }
+
+  /** Recovery begins anew: what was replayed does not count. */
+  forgetMemtables(): void {
+    for (const memtable of this.frozen.splice(0)) memtable.release();
+    this.active.release();
+    this.active = Memtable.create(this.id, this.tuning.writeBufferSize, 0, 0);
   }
 
   /** Puts a flushed memtable's table in its place. The version changes first, so no key is ever in neither. */

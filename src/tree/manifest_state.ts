@@ -34,6 +34,8 @@ export class ManifestState {
   readonly families = new Map<number, FamilyState>();
   /** Live log segments, ascending. */
   logs: number[] = [];
+  /** Live blob segments. */
+  readonly blobs = new Set<number>();
   /** No segment with a higher number was ever in use. */
   lastLog = 0;
   /** Ends that a recovery found. */
@@ -83,6 +85,15 @@ export class ManifestState {
       state.flushedSequence = Math.max(state.flushedSequence, sequence);
     }
     this.#applyLogs(edit);
+    for (const segment of edit.addedBlobs ?? []) {
+      if (this.blobs.has(segment)) throw impossible(`adds blob segment ${segment} again`);
+      this.blobs.add(segment);
+    }
+    for (const segment of edit.removedBlobs ?? []) {
+      if (!this.blobs.delete(segment)) {
+        throw impossible(`removes the unknown blob segment ${segment}`);
+      }
+    }
     this.nextFileNumber = Math.max(this.nextFileNumber, edit.nextFileNumber ?? 0);
     this.nextFamilyId = Math.max(this.nextFamilyId, edit.nextFamilyId ?? 0);
     this.lastSequence = Math.max(this.lastSequence, edit.lastSequence ?? 0);
@@ -115,6 +126,7 @@ export class ManifestState {
       flushed: families.filter(({ flushedSequence }) => flushedSequence > 0)
         .map(({ id, flushedSequence }) => ({ family: id, sequence: flushedSequence })),
       addedLogs: this.logs,
+      addedBlobs: [...this.blobs],
       lastLog: this.lastLog,
       logEnds: [...this.logEnds].map(([segment, offset]) => ({ segment, offset })),
       nextFileNumber: this.nextFileNumber,

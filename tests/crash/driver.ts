@@ -22,7 +22,8 @@ export class Driver {
   #db: Varve | undefined;
   #pending: Promise<void>[] = [];
 
-  constructor(readonly disk: SimulatedDisk) {
+  /** `blobThreshold`: from so many bytes on values go to blob segments. */
+  constructor(readonly disk: SimulatedDisk, readonly blobThreshold: number = Infinity) {
     this.history = new History(() => disk.clock);
   }
 
@@ -31,8 +32,9 @@ export class Driver {
   }
 
   async open(): Promise<void> {
+    const { disk, blobThreshold } = this;
     const mergeOperator = JOINING.native;
-    this.#db = await Varve.open(PATH, { ...SMALL, disk: this.disk, mergeOperator });
+    this.#db = await Varve.open(PATH, { ...SMALL, disk, blobThreshold, mergeOperator });
     this.#takeFamilies();
   }
 

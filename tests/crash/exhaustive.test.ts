@@ -124,13 +124,32 @@ const PROGRAMS: Readonly<Record<string, readonly StoreOperation[]>> = {
   ],
 };
 
-for (const [name, operations] of Object.entries(PROGRAMS)) {
+/** Each of them with its values in the log, and again with those from 1 KiB on in blob segments. */
+const CASES = Object.entries(PROGRAMS).flatMap(([name, operations]) => [
+  { name, operations, blobThreshold: Infinity },
+  { name: `${name}, with large values`, operations: enlarged(operations), blobThreshold: 1024 },
+]);
+
+/** The same program with a large value wherever a small one was put. */
+function enlarged(operations: readonly StoreOperation[]): StoreOperation[] {
+  return operations.map((operation) => {
+    if (operation.type !== "write") return operation;
+    const changes = operation.changes.map((change) =>
+      "bytes" in change && change.bytes !== undefined
+        ? { ...change, bytes: change.bytes + 3000 }
+        : change
+    );
+    return { ...operation, changes };
+  });
+}
+
+for (const { name, operations, blobThreshold } of CASES) {
   test(`a crash behind every operation of: ${name} (VARVE_SEED=${seed})`, () =>
     seeded(async () => {
       const outcomes = Math.max(1, Math.ceil(crashes(250) / 60));
       const { crashes: count } = await everyCrash<Driver>(
         async (disk, note) => {
-          const driver = new Driver(disk);
+          const driver = new Driver(disk, blobThreshold);
           note(driver);
           await driver.open();
           await driver.run(operations);

@@ -40,6 +40,8 @@ const story = fc.record({
   operations: storeOperations(fc, { all: true }),
   /** Steps by which syncs and writes answer late, at most. */
   late: fc.constantFrom(0, 0, 5, 30),
+  /** From where on values are large. */
+  blobThreshold: fc.constantFrom(1024, Infinity),
   /** How the store ends: closed, its process killed, or its power gone; and whether the power goes after that. */
   end: fc.constantFrom("close", "kill", "crash"),
   crashAfterwards: fc.boolean(),
@@ -51,7 +53,7 @@ type Story = typeof story extends fc.Arbitrary<infer T> ? T : never;
 async function withstands(diskSeed: number, told: Story): Promise<void> {
   const latency: Latency = [0, told.late];
   using disk = new CountedDisk({ seed: diskSeed, latency: { sync: latency, write: latency } });
-  const driver = new Driver(disk);
+  const driver = new Driver(disk, told.blobThreshold);
   await driver.open();
   await driver.run(told.before);
   for (const { kind, errno, skip, count } of told.faults) {

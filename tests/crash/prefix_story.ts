@@ -27,17 +27,19 @@ const rounds = fc.array(
   { minLength: 1, maxLength: 3 },
 );
 
-/** How the disk answers: late, by up to so many steps, and in pieces. */
+/** How the disk answers: late, by up to so many steps, and in pieces; and what goes to blob segments. */
 const manner = fc.record({
   late: fc.constantFrom(0, 0, 3, 40),
   short: fc.constantFrom(0, 0, 0.3),
+  /** From where on values are large: most of them are at the first figure. */
+  blobThreshold: fc.constantFrom(1024, Infinity),
 });
 
 type Manner = typeof manner extends fc.Arbitrary<infer T> ? T : never;
 
 async function survives(
   diskSeed: number,
-  { late, short }: Manner,
+  { late, short, blobThreshold }: Manner,
   story: readonly Round[],
 ): Promise<void> {
   const latency: Latency = [0, late];
@@ -46,7 +48,7 @@ async function survives(
     latency: { sync: latency, write: latency, create: latency, syncDirectory: latency },
     faults: { write: { probability: short, errno: "short" } },
   });
-  const driver = new Driver(disk);
+  const driver = new Driver(disk, blobThreshold);
   for (const { operations, crashAfter, recoveries, killed } of story) {
     disk.crashAfter(crashAfter);
     if (await opened(driver)) await driver.run(operations);

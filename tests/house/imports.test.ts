@@ -15,6 +15,7 @@ const FLOORS = [
   "format",
   "memtable",
   "log",
+  "blob",
   "tree",
   "commit",
   "read",

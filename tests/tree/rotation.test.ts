@@ -117,6 +117,7 @@ test("rotations at once happen once: an empty memtable is not frozen", () => {
     targetFileSize: 65_536,
     levelBaseSize: 65_536,
     compression: [{ type: "none" as const, level: 0 }],
+    blobThreshold: Infinity,
   };
   const family = new Family(1, "family", tuning, [], context);
   family.rotate();

@@ -111,7 +111,7 @@ pub const job_count: u32 = 1024;
 pub const JobState = enum(u32) { free = 0, queued = 1, running = 2, done = 3 };
 
 /// Each lane is a queue of its own, so that a flush never stands before a commit.
-pub const Lane = enum(u32) { log = 0, read = 1, background = 2 };
+pub const Lane = enum(u32) { log = 0, read = 1, background = 2, value = 3 };
 
 pub const Opcode = enum(u32) {
     // FileJob
@@ -150,6 +150,10 @@ pub const Opcode = enum(u32) {
     table_get = 40,
     // CursorJob
     cursor_fill = 50,
+    // BlobWriteJob
+    blob_write = 60,
+    // BlobReadJob
+    blob_read = 61,
 };
 
 pub const JobFlag = struct {
@@ -178,7 +182,7 @@ pub const JobHead = extern struct {
     flags: u32,
     /// Zero, a count or a handle; negative: errno or Code.
     result: i32,
-    /// Behind `Code.corruption` of a read: the number of the damaged table.
+    /// Behind `Code.corruption` of a read: the number of the damaged table, of a damaged blob segment negated.
     detail: i32,
     /// A second result: bytes done, a size, or the offset of what is damaged.
     value: f64,
@@ -387,6 +391,29 @@ pub const CursorJob = extern struct {
     reserved: u32,
 };
 
+/// Writes one value to its place in a blob segment: checksum, then whole blocks, the last one padded with zeros. The
+/// value lies at the front of a region of its own, whose bytes behind it are overwritten.
+pub const BlobWriteJob = extern struct {
+    head: JobHead,
+    file: i32,
+    region: i32,
+    /// The segment's; part of the checksum.
+    number: f64,
+    /// A multiple of `block_bytes`.
+    offset: f64,
+    bytes: u32,
+    /// Out: what the value's `BlobAddress` carries.
+    checksum: u32,
+};
+
+/// Reads one value and checks it. It goes to the front of a region with room for it in whole blocks.
+pub const BlobReadJob = extern struct {
+    head: JobHead,
+    address: BlobAddress,
+    region: i32,
+    reserved: u32,
+};
+
 // ---------------------------------------------------------------------------------------------------------------
 // The log. docs/format.md has the byte-by-byte picture.
 
@@ -453,6 +480,20 @@ pub const EntryType = enum(u32) {
 
 /// How a family folds merge operands. `custom` operands are JavaScript's to fold; the library carries them on.
 pub const MergeOperator = enum(u32) { none = 0, add = 1, max = 2, min = 3, append = 4, custom = 5 };
+
+pub const blob_magic: u32 = 0x424c4256; // "VBLB"
+pub const blob_version: u32 = 1;
+
+/// First block of a blob segment; the rest of the block is zero. The checksum covers every byte of the header behind it.
+pub const BlobSegmentHeader = extern struct {
+    checksum: u32,
+    magic: u32,
+    version: u32,
+    reserved: u32,
+    number: f64,
+    store_id_low: u32,
+    store_id_high: u32,
+};
 
 /// Where a large value lies: the segment's number, the offset of its first byte, its length, and the CRC-32C over
 /// its bytes, the segment's number and the offset.
@@ -607,6 +648,8 @@ pub const Counters = extern struct {
     table_reads_direct: u64,
     table_writes_direct: u64,
     jobs_run: u64,
+    /// Calls that wrote values to blob segments.
+    blob_write_calls: u64,
 };
 
 /// Words that every Worker of the process sees. All are accessed with sequentially consistent atomics.
@@ -651,11 +694,11 @@ pub const OpenFlag = struct {
 
 /// The structs that the generator writes out.
 pub const shared_structs = .{
-    JobHead,        FileJob,          DirectoryEntry,    Extent,        LogWriteJob, TableJob,
-    BlobReference,  TableDescription, CompactionRequest, CompactionJob, GetJob,      CursorJob,
-    BlobAddress,    MergeStack,       LogSegmentHeader,  LogFrame,      LogRun,      LogEntry,
-    MemtableHeader, MemtableEntry,    GetResult,         CursorRequest, PageHeader,  Counters,
-    StoreShared,
+    JobHead,        FileJob,          DirectoryEntry,    Extent,            LogWriteJob, TableJob,
+    BlobReference,  TableDescription, CompactionRequest, CompactionJob,     GetJob,      CursorJob,
+    BlobAddress,    MergeStack,       LogSegmentHeader,  LogFrame,          LogRun,      LogEntry,
+    MemtableHeader, MemtableEntry,    GetResult,         CursorRequest,     PageHeader,  Counters,
+    StoreShared,    BlobWriteJob,     BlobReadJob,       BlobSegmentHeader,
 };
 pub const shared_enums = .{
     Code,      DiskOperation, FileKind,      JobState,  Lane, Opcode,
@@ -664,7 +707,7 @@ pub const shared_enums = .{
 pub const shared_flags = .{ .{ "FileFlag", FileFlag }, .{ "JobFlag", JobFlag }, .{ "OpenFlag", OpenFlag } };
 
 comptime {
-    for (.{ FileJob, LogWriteJob, TableJob, CompactionJob, GetJob, CursorJob }) |Record| {
+    for (.{ FileJob, LogWriteJob, TableJob, CompactionJob, GetJob, CursorJob, BlobWriteJob, BlobReadJob }) |Record| {
         std.debug.assert(@sizeOf(Record) <= job_bytes);
         std.debug.assert(@offsetOf(Record, "head") == 0);
     }

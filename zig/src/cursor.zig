@@ -1,5 +1,5 @@
-//! Cursors: visible rows of a key range, at a sequence number, in pages. A cursor pins the version and the memtables
-//! that it reads; `close` lets go of them. It is used by one thread at a time, by different ones over time; a
+//! Cursors: visible rows of a key range, at a sequence number, in pages. A cursor pins the version, the memtables and the
+//! blob segments that it reads; `close` lets go of them. It is used by one thread at a time, by different ones over time; a
 //! second thread in a fill is refused (`Code.invalid`), a closed handle finds nothing (`Code.closed`).
 //!
 //! A fill that fails has no rows and leaves the cursor where it was, so that a job can repeat it where waiting is
@@ -15,8 +15,10 @@ const merge_iterator = @import("merge_iterator.zig");
 const range_cover = @import("range_cover.zig");
 const region = @import("region.zig");
 const skip_list = @import("skip_list.zig");
+const store_registry = @import("store.zig");
 const table_set = @import("table_set.zig");
 const Access = @import("table_reader.zig").Access;
+const BlobValue = @import("blob_value.zig").BlobValue;
 const Fault = fault.Fault;
 const Fragments = @import("range_fragments.zig").Fragments;
 const Memtable = @import("memtable_reader.zig").Memtable;
@@ -138,6 +140,10 @@ const Cursor = struct {
     }
 
     fn pin(self: *Cursor, request: *const abi.CursorRequest, failure: *Fault) fault.Error!void {
+        if (store_registry.acquire(request.store)) |store| {
+            defer store_registry.release(request.store);
+            self.walk.blobs = BlobValue.init(store.blobs) catch return failure.fail(.no_memory);
+        }
         if (request.version != 0) {
             _ = table_set.versions.acquire(request.version) orelse return failure.fail(.closed);
             self.version = request.version;

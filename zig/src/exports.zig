@@ -13,6 +13,7 @@ const region = @import("region.zig");
 const store_registry = @import("store.zig");
 const system = @import("system.zig");
 const tables = @import("tables.zig");
+const Fault = @import("fault.zig").Fault;
 
 /// A fault of the host's is the host's to report; a panic of ours says so before it ends the process.
 pub const std_options: std.Options = .{
@@ -195,6 +196,26 @@ pub export fn varve_table_release(table: i32) i32 {
 
 pub export fn varve_get(version: i32, context: i32, key_bytes: u32, sequence: f64, flags: u32) i32 {
     return tables.get(version, context, key_bytes, sequence, flags);
+}
+
+/// The value at an address, read on this thread and checked; `bytes` is what `out` has room for.
+pub export fn varve_blob_read(store: i32, number: f64, offset: f64, bytes: u32, crc: u32, out: ?[*]u8) i32 {
+    const found = store_registry.acquire(store) orelse return closed;
+    defer store_registry.release(store);
+    if (bytes > abi.value_bytes_max) return invalid;
+    const target: []u8 = if (out) |start| start[0..bytes] else &.{};
+    if (target.len < bytes) return invalid;
+    var failure: Fault = .{};
+    const address: abi.BlobAddress = .{ .number = number, .offset = offset, .bytes = bytes, .checksum = crc };
+    found.blobs.read(address, target, &failure) catch return failure.report();
+    return 0;
+}
+
+/// Zero: the segment's name may be unlinked; who can still come upon a value of it goes on reading it.
+pub export fn varve_blob_retire(store: i32, number: f64) i32 {
+    const found = store_registry.acquire(store) orelse return closed;
+    defer store_registry.release(store);
+    return @intCast(found.blobs.retire(file_jobs.whole(number) orelse return invalid));
 }
 
 pub export fn varve_cursor_open(context: i32) i32 {

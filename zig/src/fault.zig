@@ -14,6 +14,8 @@ pub const Fault = struct {
     offset: u64 = 0,
     /// Number of the file that is damaged.
     number: u64 = 0,
+    /// That file is a blob segment, not a table.
+    is_blob: bool = false,
 
     pub fn fail(self: *Fault, code: abi.Code) Error {
         self.* = .{ .code = code.int() };
@@ -23,6 +25,17 @@ pub const Fault = struct {
     pub fn corrupt(self: *Fault, number: u64, offset: u64) Error {
         self.* = .{ .code = abi.Code.corruption.int(), .offset = offset, .number = number };
         return error.Fault;
+    }
+
+    pub fn corruptBlob(self: *Fault, number: u64, offset: u64) Error {
+        self.* = .{ .code = abi.Code.corruption.int(), .offset = offset, .number = number, .is_blob = true };
+        return error.Fault;
+    }
+
+    /// For a job's record: the number, negated for a blob segment. Those beyond 31 bits lose their high part.
+    pub fn detail(self: *const Fault) i32 {
+        const number: i32 = @intCast(self.number & 0x7fff_ffff);
+        return if (self.is_blob) -number else number;
     }
 
     /// A negative result of the disk interface.
@@ -35,7 +48,8 @@ pub const Fault = struct {
     /// The code, for a call whose caller gets nothing but that; what else there is to say goes to error_detail.zig.
     pub fn report(self: *const Fault) i32 {
         if (self.is(.corruption)) {
-            error_detail.set("table {d} is damaged at byte {d}", .{ self.number, self.offset });
+            const kind = if (self.is_blob) "blob" else "table";
+            error_detail.set("{s} {d} is damaged at byte {d}", .{ kind, self.number, self.offset });
         } else error_detail.clear();
         return self.code;
     }

@@ -1,7 +1,7 @@
 //! Jobs of one store: three queues, the threads that serve them, and the ring of completions.
 //!
 //! The log lane has a thread of its own, so that nothing stands before a commit; the others share `io_threads`
-//! threads, reads first, and background jobs leave one thread for reads where there are two. Threads start with
+//! threads, reads first, then large values, and background jobs leave one thread for those where there are two. Threads start with
 //! the first job that wants them. On a stepped disk there are none: the caller runs queued jobs one at a time, in
 //! an order drawn from the disk's seed.
 //!
@@ -145,7 +145,10 @@ pub const JobRunner = struct {
             if (self.log_thread == null) self.log_thread = spawn(logLoop, .{ self, store });
             return self.log_thread != null;
         }
-        const queued = self.lanes[@intFromEnum(abi.Lane.read)].count + self.lanes[@intFromEnum(abi.Lane.background)].count;
+        var queued: u32 = 0;
+        for (self.lanes, 0..) |each, index| {
+            if (index != @intFromEnum(abi.Lane.log)) queued += each.count;
+        }
         if (self.io_idle > queued or self.io_started == self.io_threads) return true;
         if (spawn(ioLoop, .{ self, store })) |thread| {
             self.io_pool[self.io_started] = thread;
@@ -218,6 +221,7 @@ pub const JobRunner = struct {
 
     fn ioLane(self: *JobRunner) ?abi.Lane {
         if (self.lanes[@intFromEnum(abi.Lane.read)].count > 0) return .read;
+        if (self.lanes[@intFromEnum(abi.Lane.value)].count > 0) return .value;
         if (self.lanes[@intFromEnum(abi.Lane.background)].count == 0) return null;
         const most = @max(1, self.io_threads - 1);
         return if (self.background_running < most) .background else null;
@@ -228,16 +232,19 @@ pub const JobRunner = struct {
 
     /// Writes to one file that follow one another in a queue are carried out together.
     const Batch = struct { jobs: [batch_max]u16, count: u32 };
-    const batch_max = 64;
+    const batch_max = job_dispatch.together_max;
 
     /// REQUIRES: the mutex, and a job in the lane.
     fn take(self: *JobRunner, lane: abi.Lane) Batch {
         const queue = &self.lanes[@intFromEnum(lane)];
         var batch: Batch = .{ .jobs = undefined, .count = 0 };
         const first = self.record(queue.peek().?);
+        var bytes: u64 = 0;
         while (batch.count < batch_max) {
             const next = queue.peek() orelse break;
-            if (batch.count > 0 and !job_dispatch.joins(first, self.record(next))) break;
+            const head = self.record(next);
+            if (batch.count > 0 and !job_dispatch.joins(first, head, bytes)) break;
+            bytes += job_dispatch.bytesOf(head);
             batch.jobs[batch.count] = @intCast(queue.pop());
             batch.count += 1;
         }

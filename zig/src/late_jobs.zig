@@ -35,15 +35,15 @@ pub const LateJobs = struct {
     }
 
     /// Whether a thread would be free for the lane: the log has one of its own, the others share `io_threads`, and
-    /// background jobs leave one to reads.
+    /// background jobs leave one to reads and large values.
     pub fn leavesThread(self: *const LateJobs, lane: abi.Lane, io_threads: u32) bool {
         var counts: [@typeInfo(abi.Lane).@"enum".fields.len]u32 = @splat(0);
         for (self.jobs[0..self.count]) |late| counts[@intFromEnum(late.lane)] += 1;
         const background = counts[@intFromEnum(abi.Lane.background)];
-        const shared = background + counts[@intFromEnum(abi.Lane.read)];
+        const shared = background + counts[@intFromEnum(abi.Lane.read)] + counts[@intFromEnum(abi.Lane.value)];
         return switch (lane) {
             .log => counts[@intFromEnum(abi.Lane.log)] == 0,
-            .read => shared < io_threads,
+            .read, .value => shared < io_threads,
             .background => shared < io_threads and background < @max(1, io_threads - 1),
         };
     }

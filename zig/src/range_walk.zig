@@ -13,6 +13,7 @@ const internal_key = @import("internal_key.zig");
 const merge_iterator = @import("merge_iterator.zig");
 const Access = @import("table_reader.zig").Access;
 const Fault = fault.Fault;
+const BlobValue = @import("blob_value.zig").BlobValue;
 const Meaning = entry_meaning.Meaning;
 const MergeChain = @import("merge_chain.zig").MergeChain;
 const RangeCover = @import("range_cover.zig").RangeCover;
@@ -37,6 +38,8 @@ pub const RangeWalk = struct {
     upper: ?[]const u8,
     reverse: bool,
     keys_only: bool,
+    /// Reads large values. Without it an address is a failure.
+    blobs: ?BlobValue = null,
 
     /// `lost`: the stream stands nowhere, or not where the walk goes on.
     state: enum { lost, standing, finished } = .lost,
@@ -50,6 +53,7 @@ pub const RangeWalk = struct {
         self.covers.deinit();
         self.chain.deinit();
         self.settled.deinit(self.gpa);
+        if (self.blobs) |*blobs| blobs.deinit();
     }
 
     /// Adds rows to the page until it is full or the range ends (`state` is `finished`). An error only if the page has
@@ -237,9 +241,10 @@ pub const RangeWalk = struct {
     }
 
     /// The bytes that an address stands for, good until the next call; none where only keys are wanted.
-    fn blobValue(self: *RangeWalk, _: *const [entry_meaning.address_bytes]u8, _: Access, failure: *Fault) fault.Error![]const u8 {
+    fn blobValue(self: *RangeWalk, address: *const [entry_meaning.address_bytes]u8, access: Access, failure: *Fault) fault.Error![]const u8 {
         if (self.keys_only) return &.{};
-        return failure.fail(.unsupported);
+        const blobs = if (self.blobs) |*blobs| blobs else return failure.fail(.closed);
+        return blobs.read(address, access, failure);
     }
 
     inline fn meaningOf(self: *const RangeWalk, source: *const merge_iterator.Source, failure: *Fault) fault.Error!Meaning {

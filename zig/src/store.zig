@@ -17,6 +17,7 @@ const pin = @import("pin.zig");
 const region = @import("region.zig");
 const system = @import("system.zig");
 const table_files = @import("table_files.zig");
+const BlobSet = @import("blob_set.zig").BlobSet;
 const HandleTable = @import("handle_table.zig").HandleTable;
 const TableFiles = table_files.TableFiles;
 const JobRunner = @import("job_runner.zig").JobRunner;
@@ -38,6 +39,7 @@ pub const Store = struct {
     identity: disk.Identity,
     lock: disk.FileHandle,
     table_files: *TableFiles,
+    blobs: *BlobSet,
     runner: JobRunner,
     next: ?*Store = null,
 
@@ -129,7 +131,13 @@ fn register(
         _ = region.release(shared_region);
         return abi.Code.no_memory.int();
     };
+    const blobs = BlobSet.create(files) catch {
+        files.close();
+        _ = region.release(shared_region);
+        return abi.Code.no_memory.int();
+    };
     const made = gpa.create(Store) catch {
+        blobs.close();
         files.close();
         _ = region.release(shared_region);
         return abi.Code.no_memory.int();
@@ -146,10 +154,12 @@ fn register(
         .identity = identity,
         .lock = lock,
         .table_files = files,
+        .blobs = blobs,
         .runner = .init(bytes, limits.io_threads, on.vtable.stepped),
         .next = first,
     };
     made.handle = stores.open(made) orelse {
+        blobs.close();
         files.close();
         _ = region.release(shared_region);
         gpa.destroy(made);
@@ -183,6 +193,7 @@ pub fn close(handle: i32) i32 {
     }
     file_table.closeAll(handle);
     directory_table.closeAll(handle);
+    self.blobs.close();
     self.table_files.close();
 
     mutex.lock();

@@ -1,5 +1,6 @@
-//! The file behind an open table; table_files.zig opens and closes it as descriptors allow. Files of one store and
-//! number never change, and the reader checks what it reads against the number. Any thread may call.
+//! The file behind an open table, or behind a blob segment's reader; table_files.zig opens and closes it as descriptors
+//! allow. What a file of one store and number once held never changes, and the reader checks what it reads against the
+//! number. Any thread may call.
 
 const std = @import("std");
 const abi = @import("abi.zig");
@@ -15,6 +16,7 @@ pub const TableFile = struct {
     files: *TableFiles,
     counters: *abi.Counters,
     number: u64,
+    kind: abi.FileKind = .table,
 
     // Under `table_files.mutex`.
     file: ?*file_table.File = null,
@@ -95,7 +97,8 @@ pub const TableFile = struct {
         file.close();
     }
 
-    fn acquire(self: *TableFile) i64 {
+    /// Zero, and the file is open until `unuse`; or errno or Code.
+    pub fn acquire(self: *TableFile) i64 {
         table_files.mutex.lock();
         defer table_files.mutex.unlock();
         if (self.file == null) {
@@ -107,7 +110,7 @@ pub const TableFile = struct {
         return 0;
     }
 
-    fn unuse(self: *TableFile) void {
+    pub fn unuse(self: *TableFile) void {
         table_files.mutex.lock();
         defer table_files.mutex.unlock();
         self.users -= 1;

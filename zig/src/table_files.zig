@@ -1,4 +1,4 @@
-//! The descriptors of one store's tables. They are scarcer than tables: at most `open_max` of a store are open at a
+//! The descriptors of one store's tables and blob segments. They are scarcer than tables: at most `open_max` of a store are open at a
 //! time, and in the whole process at most half of what the system allows it; the file that was not used for longest is
 //! closed, and opened again when a read needs it. The log, the manifest and the lock are not counted.
 //!
@@ -90,8 +90,7 @@ pub const TableFiles = struct {
             if (self.closed) return abi.Code.closed.int();
             self.makeRoom();
             var name_buffer: [file_name.name_bytes_max]u8 = undefined;
-            const kind = @intFromEnum(abi.FileKind.table);
-            const name = file_name.format(kind, @floatFromInt(file.number), &name_buffer) orelse return abi.Code.invalid.int();
+            const name = file_name.format(@intFromEnum(file.kind), @floatFromInt(file.number), &name_buffer) orelse return abi.Code.invalid.int();
             const mode: disk.OpenMode = .{ .read_only = true, .direct = self.options.direct_reads };
             switch (file_table.open(self.disk, self.directory, name, mode, self.counters)) {
                 .file => |opened| {

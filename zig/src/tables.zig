@@ -14,7 +14,7 @@ const region = @import("region.zig");
 const table_set = @import("table_set.zig");
 const Store = @import("store.zig").Store;
 
-/// Runs the job and leaves `result` in its head; for `Code.corruption`, the offset in `value` and the table's number in
+/// Runs the job and leaves `result` in its head; for `Code.corruption`, the offset in `value` and the file's number in
 /// `detail`. `state` is the caller's.
 pub fn run(store: *Store, record: *abi.JobHead) void {
     var failure: fault.Fault = .{};
@@ -38,8 +38,7 @@ pub fn run(store: *Store, record: *abi.JobHead) void {
     record.detail = 0;
     record.result = result catch failed: {
         record.value = @floatFromInt(failure.offset);
-        // Which table is damaged; numbers beyond 31 bits lose their high part.
-        record.detail = @intCast(failure.number & 0x7fff_ffff);
+        record.detail = failure.detail();
         break :failed failure.code;
     };
 }

@@ -17,6 +17,7 @@ test {
     _ = @import("staging.zig");
     _ = @import("log_writer.zig");
     _ = @import("file_jobs.zig");
+    _ = @import("tests/blob_test.zig");
     _ = @import("job_dispatch.zig");
     _ = @import("late_jobs.zig");
     _ = @import("job_runner.zig");

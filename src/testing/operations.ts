@@ -5,7 +5,7 @@
 import type fastCheck from "fast-check";
 import type { Arbitrary } from "fast-check";
 
-export type WriteDurability = "sync" | "buffered";
+export type WriteDurability = "sync" | "buffered" | "volatile";
 
 /** One change of one key: a value of so many bytes, or none. */
 export interface KeyChange {
@@ -66,6 +66,8 @@ export interface OperationOptions {
    * false.
    */
   readonly all?: boolean;
+  /** One that stands there twice is twice as likely. Default: `"sync"` once, `"buffered"` twice. */
+  readonly durabilities?: readonly WriteDurability[];
 }
 
 /**
@@ -81,8 +83,13 @@ export interface OperationOptions {
  */
 export function storeOperations(
   fc: typeof fastCheck,
-  { families = ["left", "right"], maxLength = 24, maxBytes = 24_000, all = false }:
-    OperationOptions = {},
+  {
+    families = ["left", "right"],
+    maxLength = 24,
+    maxBytes = 24_000,
+    all = false,
+    durabilities = ["sync", "buffered", "buffered"],
+  }: OperationOptions = {},
 ): Arbitrary<StoreOperation[]> {
   const family = fc.constantFrom("default", ...families);
   const key = fc.constantFrom("a", "b", "c", "d", "e");
@@ -90,7 +97,7 @@ export function storeOperations(
     { weight: 2, arbitrary: fc.nat(40) },
     { weight: 1, arbitrary: fc.nat(maxBytes) },
   );
-  const durability = fc.constantFrom("sync" as const, "buffered" as const, "buffered" as const);
+  const durability = fc.constantFrom(...durabilities);
   const awaited = fc.boolean();
   const keyChange = fc.record({
     family,

@@ -96,8 +96,10 @@ export class Driver {
       case "sync":
       case "flush": {
         const { last } = history;
-        const done = operation.type === "sync" ? db.sync() : db.flush();
-        await this.#issue(done.then(() => history.promiseUpTo(last), expected), operation.awaited);
+        const done = operation.type === "sync"
+          ? db.sync().then(() => history.promiseUpTo(last))
+          : db.flush().then(() => history.flushedUpTo(last));
+        await this.#issue(done.catch(expected), operation.awaited);
         break;
       }
       case "createFamily": {
@@ -183,7 +185,7 @@ export class Driver {
     this.#db = undefined;
     try {
       await db.close();
-      this.history.promiseUpTo(last);
+      this.history.flushedUpTo(last);
     } catch (error) {
       expected(error);
     }

@@ -1,14 +1,20 @@
 /** Short programs, and a crash behind every one of their disk operations, recovery's included. */
 import assert from "node:assert/strict";
-import { everyCrash, SimulatedDisk, type StoreOperation } from "../../testing.ts";
+import {
+  everyCrash,
+  SimulatedDisk,
+  type StoreOperation,
+  type WriteDurability,
+} from "../../testing.ts";
 import { test } from "../harness.ts";
 import { Driver } from "./driver.ts";
 import { isSame, show } from "./history.ts";
+import { CountedDisk } from "./counted_disk.ts";
 import { crashes, seed, seeded } from "./support.ts";
 
 function write(
   changes: Readonly<Record<string, number | undefined>>,
-  durability: "sync" | "buffered" = "sync",
+  durability: WriteDurability = "sync",
   awaited = true,
 ): StoreOperation {
   const list = Object.entries(changes).map(([name, bytes]) => {
@@ -69,6 +75,36 @@ const PROGRAMS: Readonly<Record<string, readonly StoreOperation[]>> = {
     write({ "default/a": 30_000 }, "buffered"),
     write({ "default/b": 30_000 }),
   ],
+  "a manifest that is begun anew, again and again": [
+    write({ "default/a": 1 }),
+    ...Array.from({ length: 6 }, (_, round): StoreOperation[] => [
+      { type: "createFamily", family: `a family with a name that takes its room ${round}` },
+      write({ [`a family with a name that takes its room ${round}/a`]: 2 }, "buffered"),
+      flush,
+      { type: "dropFamily", family: `a family with a name that takes its room ${round}` },
+      write({ "default/b": round }),
+    ]).flat(),
+    reopen,
+    { type: "createFamily", family: "left" },
+    write({ "left/a": 1 }),
+  ],
+  "volatile writes between others, flushed and not": [
+    write({ "default/a": 1 }, "volatile"),
+    write({ "default/a": 2, "default/b": 2 }),
+    { type: "createFamily", family: "left" },
+    write({ "left/a": 3, "default/b": 3 }, "volatile"),
+    write({ "left/b": 4 }, "buffered"),
+    flush,
+    write({ "default/a": 5, "left/a": undefined }, "volatile"),
+    write({ "default/c": 6 }),
+    write({ "default/a": undefined }, "buffered"),
+    write({ "default/c": 7 }, "volatile", false),
+    reopen,
+    write({ "default/d": 8 }, "volatile"),
+    write({ "default/d": 40_000 }, "volatile"),
+    write({ "default/e": 40_000 }, "volatile"),
+    write({ "default/f": 10 }),
+  ],
   "closed and opened again": [
     write({ "default/a": 1 }, "buffered"),
     reopen,
@@ -127,7 +163,7 @@ const PROGRAMS: Readonly<Record<string, readonly StoreOperation[]>> = {
 for (const [name, operations] of Object.entries(PROGRAMS)) {
   test(`a crash behind every operation of: ${name} (VARVE_SEED=${seed})`, () =>
     seeded(async () => {
-      const outcomes = Math.max(1, Math.ceil(crashes(250) / 60));
+      const outcomes = Math.max(1, Math.ceil(crashes(180) / 60));
       const { crashes: count } = await everyCrash<Driver>(
         async (disk, note) => {
           const driver = new Driver(disk);
@@ -149,37 +185,71 @@ for (const [name, operations] of Object.entries(PROGRAMS)) {
     }));
 }
 
-test(`recovery can crash behind every one of its operations, twice (VARVE_SEED=${seed})`, () =>
-  seeded(async () => {
-    for (const first of crashPoints()) {
-      for (let second = 0; second < 8; second++) {
-        using disk = new SimulatedDisk({ seed: seed + first * 16 + second });
-        const driver = new Driver(disk);
-        disk.crashAfter(first);
-        await openAndRun(driver, PROGRAMS["a flush, and writes behind it"]);
-        for (const point of [second, 7 - second]) {
-          disk.crash();
-          disk.crashAfter(point);
-          await openAndRun(driver, []);
-        }
-        disk.crash();
-        await driver.recover();
-      }
-    }
-  }));
+/** A quick run takes some of the places, others with every seed; a long one (`VARVE_CRASHES`) takes every one. */
+const isLong = crashes(0) >= 1000;
+const STRIDE = isLong ? 1 : 7;
 
-/** Where the first crash comes: every operation in a long run, every third otherwise. */
-function crashPoints(): number[] {
-  const step = Math.max(1, Math.round(1200 / crashes(400)));
-  return Array.from({ length: Math.ceil(70 / step) }, (_, index) => index * step);
+for (const [name, operations] of Object.entries(PROGRAMS)) {
+  test(`a crash behind every operation of the recovery after one, and of the one after that: ${name} (VARVE_SEED=${seed})`, () =>
+    seeded(async () => {
+      const count = (await operationsOf(operations)).filter((line) => /^\d/.test(line)).length;
+      let recoveries = 0;
+      for (let first = seed % STRIDE; first <= count; first += STRIDE) {
+        // Until a recovery ends before its power fails.
+        for (let second = 0, isWhole = false; !isWhole; second++) {
+          using disk = new CountedDisk({ seed: seed + first * 64 + second });
+          const driver = new Driver(disk);
+          disk.crashAfter(first);
+          await openAndRun(driver, operations);
+          disk.crash();
+          disk.crashAfter(second);
+          isWhole = await openAndRun(driver, []);
+          disk.crash();
+          disk.crashAfter((seed + second) % (second + 3));
+          await openAndRun(driver, []);
+          disk.crash();
+          const found = await driver.recover();
+          disk.crash();
+          await driver.open();
+          const again = driver.state();
+          assert.ok(isSame(found, again), `${show(found)} became ${show(again)}`);
+          recoveries++;
+        }
+      }
+      assert.ok(recoveries > 20, `${recoveries} recoveries`);
+    }));
 }
 
-async function openAndRun(driver: Driver, operations: readonly StoreOperation[]): Promise<void> {
+test("the programs do what they are there for", async () => {
+  const did = async (name: string, pattern: RegExp): Promise<number> => {
+    const lines = await operationsOf(PROGRAMS[name]);
+    return lines.filter((line) => pattern.test(line)).length;
+  };
+  const rollovers = await did("a manifest that is begun anew, again and again", / to CURRENT$/);
+  assert.ok(rollovers > 5, `${rollovers} pointers were renamed`);
+  const segments = await did("log segments that flushes let go", / unlink .*\.log$/);
+  assert.ok(segments > 1, `${segments} segments went`);
+  const tables = await did("volatile writes between others, flushed and not", / create .*\.table$/);
+  assert.ok(tables > 3, `${tables} tables were made`);
+});
+
+/** What the disk does when nothing crashes. */
+async function operationsOf(operations: readonly StoreOperation[]): Promise<readonly string[]> {
+  using disk = new SimulatedDisk({ seed });
+  const driver = new Driver(disk);
+  await driver.open();
+  await driver.run(operations);
+  return disk.operations;
+}
+
+/** Whether the store was open when the power failed, or at the end. */
+async function openAndRun(driver: Driver, operations: readonly StoreOperation[]): Promise<boolean> {
   try {
     await driver.open();
   } catch (error) {
     if ((error as { code?: string }).code !== "ERR_CLOSED") throw error;
-    return;
+    return false;
   }
   await driver.run(operations);
+  return true;
 }

@@ -226,7 +226,7 @@ test("the programs do what they are there for", async () => {
     return lines.filter((line) => pattern.test(line)).length;
   };
   const rollovers = await did("a manifest that is begun anew, again and again", / to CURRENT$/);
-  assert.ok(rollovers > 5, `${rollovers} pointers were renamed`);
+  assert.ok(rollovers > 3, `${rollovers} pointers were renamed`);
   const segments = await did("log segments that flushes let go", / unlink .*\.log$/);
   assert.ok(segments > 1, `${segments} segments went`);
   const tables = await did("volatile writes between others, flushed and not", / create .*\.table$/);

@@ -1,4 +1,5 @@
 /** Carries operations out on a store, and keeps the history. */
+import assert from "node:assert/strict";
 import { type ColumnFamily, Varve, VarveError, type WriteBatch } from "../../mod.ts";
 import type { SimulatedDisk, StoreOperation } from "../../testing.ts";
 import { JOINING } from "../entries.ts";
@@ -82,11 +83,13 @@ export class Driver {
       }
       case "expire": {
         const { change, ttl, durability, awaited } = operation;
+        // A put into no family is none, and promises nothing about those before it.
+        if (history.alive(change.family) === undefined) break;
         const write = history.write([change], durability, this.disk.clock + ttl);
         const [put] = write.changes;
-        const done = put === undefined || put.type !== "put"
-          ? Promise.resolve()
-          : this.#families.get(put.family)!.put(put.key, put.value, { ttl, durability });
+        assert.ok(put.type === "put");
+        const family = this.#families.get(put.family)!;
+        const done = family.put(put.key, put.value, { ttl, durability });
         await this.#issue(this.#settled(write, done), awaited);
         break;
       }

@@ -50,7 +50,8 @@ export type StoreOperation =
   }
   /** The disk's clock goes forward. */
   | { readonly type: "advance"; readonly milliseconds: number }
-  | { readonly type: "sync" | "flush"; readonly awaited: boolean }
+  /** `compact` is of every family, and whole. */
+  | { readonly type: "sync" | "flush" | "compact"; readonly awaited: boolean }
   | { readonly type: "createFamily" | "dropFamily"; readonly family: string }
   /** A clean close, and an open. */
   | { readonly type: "reopen" };
@@ -62,8 +63,8 @@ export interface OperationOptions {
   /** Bytes of the largest values. */
   readonly maxBytes?: number;
   /**
-   * Merges, for which the families need a merge operator, range deletes, puts that expire, and time that goes by, too. Default:
-   * false.
+   * Merges, for which the families need a merge operator, range deletes, puts that expire, time that goes by, and compactions,
+   * too. Default: false.
    */
   readonly all?: boolean;
   /** One that stands there twice is twice as likely. Default: `"sync"` once, `"buffered"` twice. */
@@ -126,7 +127,9 @@ export function storeOperations(
     awaited,
   });
   const settle = fc.record({
-    type: fc.constantFrom("sync" as const, "flush" as const, "flush" as const),
+    type: all
+      ? fc.constantFrom("sync" as const, "flush" as const, "flush" as const, "compact" as const)
+      : fc.constantFrom("sync" as const, "flush" as const, "flush" as const),
     awaited,
   });
   const expire = fc.record({

@@ -97,11 +97,12 @@ export class Driver {
         this.disk.clock += operation.milliseconds;
         break;
       case "sync":
-      case "flush": {
+      case "flush":
+      case "compact": {
         const { last } = history;
         const done = operation.type === "sync"
           ? db.sync().then(() => history.promiseUpTo(last))
-          : db.flush().then(() => history.flushedUpTo(last));
+          : db[operation.type]().then(() => history.flushedUpTo(last));
         await this.#issue(done.catch(expected), operation.awaited);
         break;
       }

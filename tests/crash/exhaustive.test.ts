@@ -79,6 +79,8 @@ test("the programs do what they are there for", async () => {
   assert.ok(segments > 1, `${segments} segments went`);
   const tables = await did("volatile writes between others, flushed and not", / create .*\.table$/);
   assert.ok(tables > 3, `${tables} tables were made`);
+  const compacted = await did("tables that are compacted", / unlink .*\.table$/);
+  assert.ok(compacted > 5, `${compacted} tables were compacted away`);
 });
 
 /** What the disk does when nothing crashes. */

@@ -324,7 +324,7 @@ export function isSame(a: State, b: State): boolean {
 /** The writes that a value is of. */
 function shortened(value: string | undefined): string {
   if (value === undefined) return "missing";
-  return [...value.matchAll(/(\d+):/g)].map(([, write]) => write).join("+");
+  return [...value.matchAll(/(\d{1,9}):/g)].map(([, write]) => write).join("+");
 }
 
 export function show(state: State): string {

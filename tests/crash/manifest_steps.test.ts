@@ -20,7 +20,7 @@ const OUTCOMES = 40;
 function untilPowerFails(disk: SimulatedDisk, use: (foundation: Foundation) => void): void {
   const { id } = simulatedDiskOf(disk)!;
   const { handle } = openDirectory(id, PATH, true, false, 2);
-  const foundation = new Foundation(handle, PATH, true, true);
+  const foundation = new Foundation(handle, PATH, id, true);
   use(foundation);
   disk.crash();
   foundation.release();

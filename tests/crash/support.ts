@@ -19,6 +19,8 @@ export const SMALL = {
   walSegmentSize: 64 * 1024,
   writeBufferSize: 64 * 1024,
   totalWriteBufferSize: 256 * 1024,
+  targetFileSize: 64 * 1024,
+  levelBaseSize: 64 * 1024,
 };
 
 /** Runs a body and, if it fails, says how to repeat it. */

@@ -1,7 +1,9 @@
-/** Places in which the engine can be broken by a change of TypeScript alone, so that the library need not be built again. */
+/** Places in which the engine can be broken by a small change of its text. */
 export interface Mutation {
   readonly name: string;
+  /** TypeScript, or Zig, for which the library is built once more. */
   readonly file: string;
+  /** Stands in the file exactly once. */
   readonly from: string;
   readonly to: string;
 }
@@ -70,26 +72,6 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "src/tree/manifest.ts",
     from: "    yield* files.syncDirectory();\n    yield* files.rename(pointer, CURRENT);",
     to: "    yield* files.rename(pointer, CURRENT);",
-  },
-  {
-    name: "the directory is not synced behind the rename of a new store's pointer",
-    file: "src/tree/manifest.ts",
-    from: "    yield* files.rename(pointer, CURRENT);\n    yield* files.syncDirectory();\n",
-    to: "    yield* files.rename(pointer, CURRENT);\n",
-  },
-  {
-    name: "the directory is not synced behind the rename of a rolled-over manifest's pointer",
-    file: "src/tree/manifest.ts",
-    from:
-      "    yield* this.files.rename(pointer, CURRENT);\n    yield* this.files.syncDirectory();\n",
-    to: "    yield* this.files.rename(pointer, CURRENT);\n",
-  },
-  {
-    name: "the names of a rolled-over manifest are not synced before the pointer's rename",
-    file: "src/tree/manifest.ts",
-    from:
-      "    yield* this.files.syncDirectory();\n    // From the rename on, which manifest a crash leaves is open: a failure is final.\n",
-    to: "",
   },
   {
     name: "a manifest that is begun is not synced",
@@ -195,5 +177,122 @@ export const MUTATIONS: readonly Mutation[] = [
     from: "    const record = encodeManifestRecord(encodeEdit(full), position.chain);\n",
     to:
       "    full.nextFileNumber! += Date.now() % 1000;\n    this.state.nextFileNumber = full.nextFileNumber!;\n    const record = encodeManifestRecord(encodeEdit(full), position.chain);\n",
+  },
+  {
+    name: "the directory is not synced behind the rename of a new store's pointer",
+    file: "src/tree/manifest.ts",
+    from: "    yield* files.syncDirectory();\n    position.file = {",
+    to: "    position.file = {",
+  },
+  {
+    name: "the directory is not synced behind the rename of a rolled-over manifest's pointer",
+    file: "src/tree/manifest.ts",
+    from:
+      "  static *point(files: Files, pointer: FileName): Task<void> {\n    yield* files.rename(pointer, CURRENT);\n    yield* files.syncDirectory();\n",
+    to:
+      "  static *point(files: Files, pointer: FileName): Task<void> {\n    yield* files.rename(pointer, CURRENT);\n",
+  },
+  {
+    name: "the names of a rolled-over manifest are not synced before the pointer's rename",
+    file: "src/tree/manifest.ts",
+    from: "  yield* files.syncDirectory();\n  return { position, pointer };",
+    to: "  return { position, pointer };",
+  },
+  {
+    name: "log segments are removed before the edit that lets them go",
+    file: "src/store/flusher.ts",
+    from: "      return removed.length === 0 ? undefined : { removedLogs: removed };\n    });\n",
+    to:
+      "      return undefined;\n    });\n    const early = removed;\n    for (const number of early) yield* this.files.unlink({ kind: FileKind.log, number });\n    yield* this.manifest.append(() => early.length === 0 ? undefined : { removedLogs: early });\n",
+  },
+  {
+    name: "a compaction's inputs are removed before the edit that lets them go",
+    file: "src/store/compactor.ts",
+    from: "      recorded = yield* this.#record(family, inputs, outputs);\n",
+    to:
+      "      for (const { record: { number } } of inputs) {\n        yield* this.files.unlink({ kind: FileKind.table, number });\n      }\n      recorded = yield* this.#record(family, inputs, outputs);\n",
+  },
+  {
+    name: "a compaction's outputs are removed although its edit is in doubt",
+    file: "src/store/compactor.ts",
+    from:
+      "      if (this.manifest.health.failure === undefined) yield* this.#discard(outputs);\n      else for (const table of outputs) releaseTable(table);\n",
+    to: "      yield* this.#discard(outputs);\n",
+  },
+  {
+    name: "recovery forgets the writes of one family",
+    file: "src/store/recovery.ts",
+    from: "sequence <= known.flushedSequence ? undefined",
+    to: "id > 0 && id === state.nextFamilyId - 1 || sequence <= known.flushedSequence ? undefined",
+  },
+  {
+    name: "one family's flush counts for all",
+    file: "src/store/recovery.ts",
+    from: "sequence <= known.flushedSequence ? undefined",
+    to:
+      "sequence <= Math.max(...Array.from(state.families.values(), (one) => one.flushedSequence)) ? undefined",
+  },
+  {
+    name: "a log segment goes although one family still needs it",
+    file: "src/store/families.ts",
+    from: "for (const family of this.all()) first = Math.min(first, family.firstSegment);",
+    to: "first = Math.min(first, this.#byId.get(0)!.firstSegment);",
+  },
+  {
+    name: "a manifest that is begun anew forgets one family's tables",
+    file: "src/tree/manifest_state.ts",
+    from: "addedTables: families.flatMap(({ tables }) => tables),",
+    to: "addedTables: families.slice(0, 1).flatMap(({ tables }) => tables),",
+  },
+  {
+    name: "a flush drops deletes as if no table lay below it",
+    file: "zig/src/flush.zig",
+    from: "            .bottom = false,\n",
+    to: "            .bottom = true,\n",
+  },
+  {
+    name: "a failed sync is tried once more",
+    file: "zig/src/sync_batcher.zig",
+    from: "            const result = sync(context);\n",
+    to:
+      "            var result = sync(context);\n            if (result < 0) result = sync(context);\n",
+  },
+  {
+    name: "a frame of another segment counts",
+    file: "zig/src/log_writer.zig",
+    from: "    if (frame.segment != segment) return .invalid;\n",
+    to: "    _ = segment;\n",
+  },
+  {
+    name: "a frame counts whatever its checksum says",
+    file: "zig/src/log_writer.zig",
+    from: "    return if (checksum.crc32c(covered) == frame.checksum) .valid else .invalid;\n",
+    to: "    return if (covered.len > 0) .valid else .invalid;\n",
+  },
+  {
+    name: "a frame's file is not synced although bytes before the frame are not",
+    file: "zig/src/log_writer.zig",
+    from: "    if (result >= 0 and sync_behind) result = file.dataSync();\n",
+    to: "",
+  },
+  {
+    name: "a table's content is not synced",
+    file: "zig/src/table_builder.zig",
+    from:
+      "        const synced = self.file.dataSync();\n        if (synced < 0) return self.failure.system(synced);\n",
+    to: "",
+  },
+  {
+    name: "a flushed table's name is not synced",
+    file: "zig/src/flush.zig",
+    from: "        try table_output.syncDirectory(store.table_files, failure);\n",
+    to: "",
+  },
+  {
+    name: "the names of a compaction's tables are not synced",
+    file: "zig/src/compaction.zig",
+    from:
+      "        if (tables.len > 0) try table_output.syncDirectory(self.files, &self.failure);\n",
+    to: "",
   },
 ];

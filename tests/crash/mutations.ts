@@ -2,12 +2,12 @@
  * Breaks the engine in one place at a time, in copies of the tree, and says which crash properties notice: every one of them runs,
  * by itself, against every mutation.
  *
- *     bun tests/crash/mutations.ts [--only TEXT] [--write]
+ *     npm run mutations -- [--only TEXT] [--write]
  *
  * `--only` takes the mutations whose name has this text; `--write` puts the table into docs/crash-safety.md. Environment:
  * `VARVE_SEED` (default 1), `VARVE_CRASHES` as for the tests. Ends with 1 if a mutation goes unnoticed.
  */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -28,6 +28,7 @@ const PROPERTIES: readonly (readonly [column: string, test: RegExp])[] = [
   ["same seed", /^the same seed gives the same operations/],
   ["rot", /^a bit that rots in any file/],
   ["late, short", /^(a late|an answer|answers that|short transfers)/],
+  ["checkpoint", /checkpoint/],
   ["programs", /^the programs do/],
 ];
 
@@ -53,7 +54,9 @@ function copyOfTree(): string {
   const copy = mkdtempSync(join(tmpdir(), "varve-mutations-"));
   process.on("exit", () => rmSync(copy, { recursive: true, force: true }));
   const names = ["mod.ts", "testing.ts", "package.json", "bunfig.toml", "src", "tests", "build"];
-  for (const name of names) cpSync(join(root, name), join(copy, name), { recursive: true });
+  for (const name of [...names, "zig/src", "zig/build.zig", "zig/build.zig.zon"]) {
+    cpSync(join(root, name), join(copy, name), { recursive: true });
+  }
   symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
   return copy;
 }
@@ -61,13 +64,18 @@ function copyOfTree(): string {
 async function tryOut(copy: string, mutation: Mutation): Promise<Noticed> {
   const path = join(copy, mutation.file);
   const original = readFileSync(path, "utf8");
-  if (!original.includes(mutation.from)) {
-    const note = `GONE: '${mutation.file}' has no such text any more`;
+  const places = original.split(mutation.from).length - 1;
+  if (places !== 1) {
+    const note = `GONE: '${mutation.file}' has its text at ${places} places`;
     return { mutation, columns: new Set(), note };
   }
+  const library = join("build", `${process.platform}-${process.arch}`);
   writeFileSync(path, original.replace(mutation.from, () => mutation.to));
+  const isNative = mutation.file.startsWith("zig/");
+  if (isNative) build(copy, library);
   const { output, hung } = await runTests(copy);
   writeFileSync(path, original);
+  if (isNative) cpSync(join(root, library), join(copy, library), { recursive: true });
   const columns = new Set<string>();
   for (const [, test] of output.matchAll(/^\(fail\) (.*?)(?: \[[^\]]*\])?$/gm)) {
     columns.add(PROPERTIES.find(([, pattern]) => pattern.test(test))?.[0] ?? "others");
@@ -75,11 +83,24 @@ async function tryOut(copy: string, mutation: Mutation): Promise<Noticed> {
   return { mutation, columns, note: hung ? "the tests did not end" : "" };
 }
 
+/** Builds a copy's library, for debugging: that takes less time. */
+function build(copy: string, library: string): void {
+  const prefix = join(copy, "build", "new");
+  const cache = join(root, "zig", ".zig-cache");
+  const { status, stderr } = spawnSync(
+    join(root, "node_modules", ".bin", "zig"),
+    ["build", "-Doptimize=Debug", "--prefix", prefix, "--cache-dir", cache],
+    { cwd: join(copy, "zig"), encoding: "utf8" },
+  );
+  if (status !== 0) throw new Error(`the library cannot be built: ${stderr}`);
+  cpSync(join(prefix, "lib"), join(copy, library), { recursive: true });
+}
+
 function runTests(copy: string): Promise<{ output: string; hung: boolean }> {
   return new Promise((resolve, reject) => {
     const child = spawn(join(root, "node_modules", ".bin", "bun"), ["test", "tests/crash"], {
       cwd: copy,
-      env: { VARVE_SEED: "1", ...process.env, NO_COLOR: "1" },
+      env: { VARVE_SEED: "1", VARVE_SHRINK: "0", ...process.env, NO_COLOR: "1" },
       stdio: ["ignore", "pipe", "pipe"],
     });
     let output = "";

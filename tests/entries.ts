@@ -37,6 +37,16 @@ export class Entries {
     for (const key of this.#entries.keys()) if (isWithin(key)) this.#entries.delete(key);
   }
 
+  keys(): Iterable<string> {
+    return this.#entries.keys();
+  }
+
+  /** Puts a key as it is in others in its place. REQUIRES: the key is not here. */
+  take(key: string, others: Entries): void {
+    const entry = others.#entries.get(key);
+    if (entry !== undefined) this.#entries.set(key, entry);
+  }
+
   /** What readers see at a moment, in no order. Merging is joining. */
   visible(time: number): Map<string, string> {
     const visible = new Map<string, string>();

@@ -14,22 +14,27 @@ export const runtime: "deno" | "bun" = "Deno" in globalThis ? "deno" : "bun";
 /** Generous, because two cores are shared with whatever else the machine is doing. */
 const TEST_TIMEOUT_MS = 120_000;
 
-const register: (name: string, body: TestBody) => void = await (async () => {
+const register: (name: string, body: TestBody, ignore: boolean) => void = await (async () => {
   if (runtime === "deno") {
     // deno-lint-ignore no-explicit-any
     const deno = (globalThis as any).Deno;
     // The library stays loaded for the life of the process: that is its design, not a leak.
-    return (name: string, fn: TestBody) =>
-      deno.test({ name, fn, sanitizeResources: false, sanitizeOps: false });
+    return (name: string, fn: TestBody, ignore: boolean) =>
+      deno.test({ name, fn, ignore, sanitizeResources: false, sanitizeOps: false });
   }
   const runner = "bun:test";
   const { test } = await import(runner);
-  return (name: string, body: TestBody) => test(name, body, TEST_TIMEOUT_MS);
+  return (name: string, body: TestBody, ignore: boolean) =>
+    (ignore ? test.skip : test)(name, body, TEST_TIMEOUT_MS);
 })();
 
-/** Registers one test with whichever runner loaded the file. */
-export function test(name: string, body: TestBody): void {
-  register(name, body);
+/**
+ * Registers one test with whichever runner loaded the file. `missing`: what this machine lacks to run it; then it counts as
+ * skipped, and a line says why.
+ */
+export function test(name: string, body: TestBody, missing?: string): void {
+  if (missing !== undefined) console.log(`skipped: ${name}: ${missing}`);
+  register(name, body, missing !== undefined);
 }
 
 const directories: string[] = [];

@@ -192,7 +192,7 @@ class Salvage implements SalvagedLog {
       runs.push(run);
       run += bytes;
     }
-    for (const run of runs) this.visit(region, run, number);
+    for (const run of runs) this.visit(region, run, number, frame);
     return true;
   }
 

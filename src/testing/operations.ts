@@ -5,7 +5,7 @@
 import type fastCheck from "fast-check";
 import type { Arbitrary } from "fast-check";
 
-export type WriteDurability = "sync" | "buffered";
+export type WriteDurability = "sync" | "buffered" | "volatile";
 
 /** One change of one key: a value of so many bytes, or none. */
 export interface KeyChange {
@@ -50,7 +50,8 @@ export type StoreOperation =
   }
   /** The disk's clock goes forward. */
   | { readonly type: "advance"; readonly milliseconds: number }
-  | { readonly type: "sync" | "flush"; readonly awaited: boolean }
+  /** `compact` is of every family, and whole. */
+  | { readonly type: "sync" | "flush" | "compact"; readonly awaited: boolean }
   | { readonly type: "createFamily" | "dropFamily"; readonly family: string }
   /** A clean close, and an open. */
   | { readonly type: "reopen" };
@@ -62,10 +63,12 @@ export interface OperationOptions {
   /** Bytes of the largest values. */
   readonly maxBytes?: number;
   /**
-   * Merges, for which the families need a merge operator, range deletes, puts that expire, and time that goes by, too. Default:
-   * false.
+   * Merges, for which the families need a merge operator, range deletes, puts that expire, time that goes by, and compactions,
+   * too. Default: false.
    */
   readonly all?: boolean;
+  /** One that stands there twice is twice as likely. Default: `"sync"` once, `"buffered"` twice. */
+  readonly durabilities?: readonly WriteDurability[];
 }
 
 /**
@@ -81,8 +84,13 @@ export interface OperationOptions {
  */
 export function storeOperations(
   fc: typeof fastCheck,
-  { families = ["left", "right"], maxLength = 24, maxBytes = 24_000, all = false }:
-    OperationOptions = {},
+  {
+    families = ["left", "right"],
+    maxLength = 24,
+    maxBytes = 24_000,
+    all = false,
+    durabilities = ["sync", "buffered", "buffered"],
+  }: OperationOptions = {},
 ): Arbitrary<StoreOperation[]> {
   const family = fc.constantFrom("default", ...families);
   const key = fc.constantFrom("a", "b", "c", "d", "e");
@@ -90,7 +98,7 @@ export function storeOperations(
     { weight: 2, arbitrary: fc.nat(40) },
     { weight: 1, arbitrary: fc.nat(maxBytes) },
   );
-  const durability = fc.constantFrom("sync" as const, "buffered" as const, "buffered" as const);
+  const durability = fc.constantFrom(...durabilities);
   const awaited = fc.boolean();
   const keyChange = fc.record({
     family,
@@ -119,7 +127,9 @@ export function storeOperations(
     awaited,
   });
   const settle = fc.record({
-    type: fc.constantFrom("sync" as const, "flush" as const, "flush" as const),
+    type: all
+      ? fc.constantFrom("sync" as const, "flush" as const, "flush" as const, "compact" as const)
+      : fc.constantFrom("sync" as const, "flush" as const, "flush" as const),
     awaited,
   });
   const expire = fc.record({

@@ -26,9 +26,8 @@ export const CURRENT: FileName = { kind: FileKind.current, number: 0 };
 
 /** Space is reserved in steps of this. */
 const RESERVE_BYTES = 64 * 1024;
-/** A manifest is begun anew when it is this large, and four times what its state takes. */
-const ROLLOVER_BYTES = 1 << 20;
-const ROLLOVER_FACTOR = 4;
+/** A manifest is begun anew when it is this large, and so many times what its state takes. Only tests make it sooner. */
+export const ROLLOVER = { bytes: 1 << 20, factor: 4 };
 const POINTER_BYTES_MAX = 64;
 /** Larger than any manifest that a rollover lets grow; a file beyond it is not read into memory. */
 const MANIFEST_BYTES_MAX = 1 << 30;
@@ -190,7 +189,7 @@ export class Manifest {
     yield* this.#settle();
     const at = this.position;
     const torn = at.reserved === 0;
-    if (torn || (at.end > ROLLOVER_BYTES && at.end > ROLLOVER_FACTOR * at.base)) {
+    if (torn || (at.end > ROLLOVER.bytes && at.end > ROLLOVER.factor * at.base)) {
       yield* this.#rollOver();
     }
     const position = this.position;

@@ -1,5 +1,6 @@
 /** Crash properties, run until there were so many crashes: for the tests, and for `npm run crashes`. */
 import assert from "node:assert/strict";
+import process from "node:process";
 import fc from "fast-check";
 import { runtime } from "../harness.ts";
 import { crashCount } from "./counted_disk.ts";
@@ -31,7 +32,9 @@ export interface CrashRun {
 
 /** Stories in one round of a property: they share a seed. */
 const ROUND_STORIES = 50;
-/** A broken engine need not be proven broken more often. */
+/** Whether a violation is made smaller: that takes a while, and who breaks the engine on purpose has no use for it. */
+const SHRINKS = process.env.VARVE_SHRINK !== "0";
+/** A broken engine need not be proven broken more often; a test says it once. */
 const VIOLATIONS_MAX = 5;
 
 /** Runs properties in turn until there were `count` crashes, or enough violations. */
@@ -40,11 +43,12 @@ export async function runCrashes(
   seed: number,
   names: readonly PropertyName[],
   progress: (run: CrashRun) => void = () => {},
+  violationsMax = VIOLATIONS_MAX,
 ): Promise<CrashRun> {
   const before = crashCount();
   const violations: Violation[] = [];
   const sofar = (): CrashRun => ({ crashes: crashCount() - before, violations });
-  for (let round = 0; sofar().crashes < count && violations.length < VIOLATIONS_MAX; round++) {
+  for (let round = 0; sofar().crashes < count && violations.length < violationsMax; round++) {
     const violation = await runRound(names[round % names.length], seed + round);
     if (violation !== undefined) violations.push(violation);
     progress(sofar());
@@ -60,7 +64,7 @@ export async function runRound(
 ): Promise<Violation | undefined> {
   const ended = await fc.check<unknown[]>(
     PROPERTIES[property] as unknown as fc.IAsyncProperty<unknown[]>,
-    { seed, path, numRuns: ROUND_STORIES, endOnFailure: path !== undefined },
+    { seed, path, numRuns: ROUND_STORIES, endOnFailure: path !== undefined || !SHRINKS },
   );
   if (!ended.failed) return undefined;
   const { errorInstance } = ended;
@@ -92,7 +96,13 @@ export function describe(violation: Violation): string {
 /** A test's share: fails at a violation, and unless there really were so many crashes. */
 export async function requireCrashes(property: PropertyName, usual: number): Promise<void> {
   const wanted = crashes(usual);
-  const { crashes: count, violations } = await runCrashes(wanted, seedOfTests, [property]);
+  const { crashes: count, violations } = await runCrashes(
+    wanted,
+    seedOfTests,
+    [property],
+    () => {},
+    1,
+  );
   console.log(`${property}: ${count} crashes, VARVE_SEED=${seedOfTests}`);
   assert.equal(violations.length, 0, violations.map(describe).join("\n\n"));
   assert.ok(count >= wanted, `${count} crashes of ${wanted}`);

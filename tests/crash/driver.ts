@@ -1,4 +1,5 @@
 /** Carries operations out on a store, and keeps the history. */
+import assert from "node:assert/strict";
 import { type ColumnFamily, Varve, VarveError, type WriteBatch } from "../../mod.ts";
 import type { SimulatedDisk, StoreOperation } from "../../testing.ts";
 import { JOINING } from "../entries.ts";
@@ -84,14 +85,13 @@ export class Driver {
       }
       case "expire": {
         const { change, ttl, durability, awaited } = operation;
+        // A put into no family is none, and promises nothing about those before it.
+        if (history.alive(change.family) === undefined) break;
         const write = history.write([change], durability, this.disk.clock + ttl);
         const [put] = write.changes;
-        // Its family is not there: nothing is asked of the store, so nothing is promised.
-        if (put === undefined || put.type !== "put") {
-          write.outcome = "failed";
-          break;
-        }
-        const done = this.#families.get(put.family)!.put(put.key, put.value, { ttl, durability });
+        assert.ok(put.type === "put");
+        const family = this.#families.get(put.family)!;
+        const done = family.put(put.key, put.value, { ttl, durability });
         await this.#issue(this.#settled(write, done), awaited);
         break;
       }
@@ -99,10 +99,13 @@ export class Driver {
         this.disk.clock += operation.milliseconds;
         break;
       case "sync":
-      case "flush": {
+      case "flush":
+      case "compact": {
         const { last } = history;
-        const done = operation.type === "sync" ? db.sync() : db.flush();
-        await this.#issue(done.then(() => history.promiseUpTo(last), expected), operation.awaited);
+        const done = operation.type === "sync"
+          ? db.sync().then(() => history.promiseUpTo(last))
+          : db[operation.type]().then(() => history.flushedUpTo(last));
+        await this.#issue(done.catch(expected), operation.awaited);
         break;
       }
       case "createFamily": {
@@ -188,7 +191,7 @@ export class Driver {
     this.#db = undefined;
     try {
       await db.close();
-      this.history.promiseUpTo(last);
+      this.history.flushedUpTo(last);
     } catch (error) {
       expected(error);
     }

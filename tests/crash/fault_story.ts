@@ -37,7 +37,10 @@ const story = fc.record({
   ),
   /** Bytes of room that are left when the faults begin; undefined: enough. */
   room: fc.option(fc.nat(300_000), { nil: undefined }),
-  operations: storeOperations(fc, { all: true }),
+  operations: storeOperations(fc, {
+    all: true,
+    durabilities: ["sync", "sync", "buffered", "buffered", "buffered", "volatile"],
+  }),
   /** Steps by which syncs and writes answer late, at most. */
   late: fc.constantFrom(0, 0, 5, 30),
   /** From where on values are large. */

@@ -4,6 +4,9 @@
  * Writes have an order, the one in which they were issued. A crash may leave what every prefix of it leaves, as long as the
  * prefix has all that was promised: each `sync` write that was acknowledged, with everything before it. Writes that failed
  * are no part of it, unless nothing behind them was acknowledged: then they are in doubt, like those that were under way.
+ *
+ * `volatile` writes stand outside that order's promise: each change of each of them is there or not, whatever came before or
+ * after it, but where a `flush` that came behind it was acknowledged.
  */
 import type { StoreChange, WriteDurability } from "../../testing.ts";
 import { Entries } from "../entries.ts";
@@ -44,8 +47,10 @@ export class History {
   ];
   #base: Map<number, Entries> = new Map([[0, new Entries()]]);
   #writes: Write[] = [];
-  /** Writes that are promised to be there. */
+  /** Logged writes that are promised to be there: those before this place in the order. */
   #promised = 0;
+  /** The same for volatile ones. */
+  #flushed = 0;
   #values = 0;
 
   /** `now`: the time that the store sees. */
@@ -108,9 +113,17 @@ export class History {
     if (outcome === "acknowledged" && write.durability === "sync") this.promiseUpTo(write);
   }
 
+  /** Every logged write up to this one is there from now on. */
   promiseUpTo(write: Write | undefined): void {
     if (write === undefined) return;
     this.#promised = Math.max(this.#promised, this.#writes.indexOf(write) + 1);
+  }
+
+  /** Every write up to this one is there from now on, volatile ones too. */
+  flushedUpTo(write: Write | undefined): void {
+    if (write === undefined) return;
+    this.promiseUpTo(write);
+    this.#flushed = Math.max(this.#flushed, this.#writes.indexOf(write) + 1);
   }
 
   /** The last write that was issued. */
@@ -133,30 +146,91 @@ export class History {
    */
   recovered(found: State): void {
     this.#checkFamilies(found);
-    const lastAcknowledged = this.#writes.findLastIndex(({ outcome }) =>
-      outcome === "acknowledged"
-    );
-    const tables = this.#copyBase();
-    const counted = this.#writes.filter(({ outcome }, index) =>
-      outcome !== "failed" || index > lastAcknowledged
+    const lastAcknowledged = this.#writes.findLastIndex(({ outcome, durability }) =>
+      outcome === "acknowledged" && durability !== "volatile"
     );
     // A sync that was acknowledged promises nothing about writes before it that failed.
+    const logged = [...this.#writes.entries()].filter(([index, { outcome, durability }]) =>
+      durability !== "volatile" && (outcome !== "failed" || index > lastAcknowledged)
+    );
     const promised = 1 +
-      counted.findLastIndex((write) =>
-        write.outcome === "acknowledged" && this.#writes.indexOf(write) < this.#promised
+      logged.findLastIndex(([index, { outcome }]) =>
+        outcome === "acknowledged" && index < this.#promised
       );
-    const exists = ({ name }: FamilyLife): boolean => found.has(name);
-    for (let count = 0; count <= counted.length; count++) {
-      if (count > 0) apply(tables, counted[count - 1]);
-      if (count < promised) continue;
-      if (isSame(this.#named(tables, exists), found)) return this.#restart(tables, exists);
+    const reasons: string[] = [];
+    for (let count = logged.length; count >= promised; count--) {
+      const kept = new Set(logged.slice(0, count).map(([, write]) => write));
+      const left = this.#left(found, kept);
+      if (typeof left !== "string") return this.#restart(left, ({ name }) => found.has(name));
+      reasons.push(`the first ${count}: ${left}`);
     }
     throw new Error(
-      `no prefix of the ${counted.length} writes (${promised} of them promised) leaves ${
-        show(found)
-      }; ` +
-        `all of them leave ${show(this.#named(tables, exists))}`,
+      `no prefix of the ${logged.length} logged writes (${promised} of them promised) leaves ` +
+        `${show(found)}; ${reasons.slice(0, 3).join("; ")}`,
     );
+  }
+
+  /** What exactly these of the logged writes left, where that is what was found; otherwise why it cannot be. */
+  #left(found: State, kept: ReadonlySet<Write>): Map<number, Entries> | string {
+    const tables = new Map<number, Entries>();
+    for (const [family, { name }] of this.families.entries()) {
+      const entries = found.get(name);
+      if (entries === undefined || this.#lastLife(name) !== family) continue;
+      const table = new Entries();
+      tables.set(family, table);
+      const keys = new Set([...entries.keys(), ...this.#base.get(family)!.keys()]);
+      for (const { changes } of this.#writes) {
+        for (const change of changes) {
+          if (change.family === family && "key" in change) keys.add(change.key);
+        }
+      }
+      for (const key of keys) {
+        const allowed = this.#allowed(family, key, kept);
+        const value = entries.get(key);
+        const chosen = allowed.get(value);
+        if (chosen === undefined) {
+          const choices = [...allowed.keys()].map(shortened).join(" or ");
+          return `${name}/${key} is ${shortened(value)}, and would be ${choices}`;
+        }
+        table.take(key, chosen);
+      }
+    }
+    return tables;
+  }
+
+  /**
+   * What readers may see of a key when exactly these of the logged writes are there: each volatile change is there or not, and
+   * one that was flushed is. Two outcomes that look the same now do so for ever: every value is of one write.
+   */
+  #allowed(
+    family: number,
+    key: string,
+    kept: ReadonlySet<Write>,
+  ): Map<string | undefined, Entries> {
+    const time = this.now();
+    const base = new Entries();
+    base.take(key, this.#base.get(family)!);
+    let allowed = new Map([[base.visible(time).get(key), base]]);
+    for (const [index, write] of this.#writes.entries()) {
+      const isVolatile = write.durability === "volatile";
+      if (isVolatile ? write.outcome === "failed" : !kept.has(write)) continue;
+      const isThere = !isVolatile || index < this.#flushed && write.outcome === "acknowledged";
+      for (const change of write.changes) {
+        if (change.family !== family || !concerns(change, key)) continue;
+        const next: typeof allowed = new Map(isThere ? [] : allowed);
+        for (const entries of allowed.values()) {
+          const changed = new Entries(entries);
+          applyChange(changed, change, write.expiry);
+          next.set(changed.visible(time).get(key), changed);
+        }
+        allowed = next;
+      }
+    }
+    return allowed;
+  }
+
+  #lastLife(name: string): number {
+    return this.families.findLastIndex((family) => family.name === name);
   }
 
   /** Families that were promised are there, dropped ones are not, and no others. */
@@ -186,6 +260,7 @@ export class History {
     }
     this.#writes = [];
     this.#promised = 0;
+    this.#flushed = 0;
   }
 
   #copyBase(): Map<number, Entries> {
@@ -212,23 +287,27 @@ export class History {
 }
 
 function apply(tables: Map<number, Entries>, { changes, expiry }: Write): void {
-  for (const change of changes) {
-    const entries = tables.get(change.family)!;
-    switch (change.type) {
-      case "put":
-        entries.put(change.key, change.value, expiry);
-        break;
-      case "delete":
-        entries.delete(change.key);
-        break;
-      case "merge":
-        entries.merge(change.key, change.value);
-        break;
-      case "deleteRange":
-        entries.deleteWhere((key) =>
-          key >= change.from && (change.to === undefined || key < change.to)
-        );
-    }
+  for (const change of changes) applyChange(tables.get(change.family)!, change, expiry);
+}
+
+function concerns(change: Change, key: string): boolean {
+  if (change.type !== "deleteRange") return change.key === key;
+  return key >= change.from && (change.to === undefined || key < change.to);
+}
+
+function applyChange(entries: Entries, change: Change, expiry: number): void {
+  switch (change.type) {
+    case "put":
+      entries.put(change.key, change.value, expiry);
+      break;
+    case "delete":
+      entries.delete(change.key);
+      break;
+    case "merge":
+      entries.merge(change.key, change.value);
+      break;
+    case "deleteRange":
+      entries.deleteWhere((key) => concerns(change, key));
   }
 }
 
@@ -242,11 +321,15 @@ export function isSame(a: State, b: State): boolean {
   return true;
 }
 
+/** The writes that a value is of. */
+function shortened(value: string | undefined): string {
+  if (value === undefined) return "missing";
+  return [...value.matchAll(/(\d{1,9}):/g)].map(([, write]) => write).join("+");
+}
+
 export function show(state: State): string {
   const lines = [...state].map(([name, entries]) => {
-    const shown = [...entries].map(([key, value]) =>
-      `${key}=${[...value.matchAll(/(?<!\d)(\d+):/g)].map(([, write]) => write).join("+")}`
-    );
+    const shown = [...entries].map(([key, value]) => `${key}=${shortened(value)}`);
     return `${name}{${shown.join(" ")}}`;
   });
   return lines.join(" ");

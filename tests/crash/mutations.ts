@@ -1,180 +1,154 @@
 /**
- * Breaks the engine in one place at a time, in a copy of the tree, and says which crash
- * test notices. Only mutations of TypeScript, so that the library need not be built again.
+ * Breaks the engine in one place at a time, in copies of the tree, and says which crash properties notice: every one of them runs,
+ * by itself, against every mutation.
  *
- *     bun tests/crash/mutations.ts
+ *     npm run mutations -- [--only TEXT] [--write]
  *
- * Environment: `VARVE_SEED` (default 1), `VARVE_CRASHES` as for the tests. Ends with 1 if a mutation goes unnoticed.
+ * `--only` takes the mutations whose name has this text; `--write` puts the table into docs/crash-safety.md. Environment:
+ * `VARVE_SEED` (default 1), `VARVE_CRASHES` as for the tests. Ends with 1 if a mutation goes unnoticed.
  */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { type Mutation, MUTATIONS } from "./mutation_list.ts";
 
-interface Mutation {
-  readonly name: string;
-  readonly file: string;
-  readonly from: string;
-  readonly to: string;
-}
-
-const MUTATIONS: readonly Mutation[] = [
-  {
-    name: "a new segment's name is not synced",
-    file: "src/log/segment.ts",
-    from: "    yield* files.sync(file);\n    yield* files.syncDirectory();\n",
-    to: "    yield* files.sync(file);\n",
-  },
-  {
-    name: "a new segment's header is not synced",
-    file: "src/log/segment.ts",
-    from: "    yield* files.sync(file);\n    yield* files.syncDirectory();\n",
-    to: "    yield* files.syncDirectory();\n",
-  },
-  {
-    name: "a sync group is acknowledged without its sync",
-    file: "src/log/log.ts",
-    from: "if (durable) flags |= JobFlag.durable;",
-    to: "if (durable) flags |= 0;",
-  },
-  {
-    name: "RWF_DSYNC although unsynced bytes lie before it in the file",
-    file: "src/log/log.ts",
-    from: "if (durable && current.unsynced) flags |= JobFlag.syncFile;",
-    to: "",
-  },
-  {
-    name: "older segments are not synced before a sync group",
-    file: "src/log/log.ts",
-    from: "    if (durable) this.#fillSyncs(job);\n",
-    to: "",
-  },
-  {
-    name: "a table enters the manifest although the log is not synced up to it",
-    file: "src/store/flusher.ts",
-    from: "if (memtable.firstSegment !== 0 && !this.pipeline.log.isSynced) {",
-    to: "if (memtable.firstSegment < 0) {",
-  },
-  {
-    name: "an edit of the manifest is not synced",
-    file: "src/tree/manifest.ts",
-    from:
-      "yield* this.health.guard(writeAndSync(this.files, position.file, record, position.end));",
-    to:
-      "const skipped = reserveRegion(record.length);\n    skipped.u8.set(record);\n    yield* this.files.write(position.file, skipped, position.end, record.length);\n    releaseRegion(skipped.id);",
-  },
-  {
-    name: "a frame may follow any other (no chain)",
-    file: "src/log/replay.ts",
-    from: "if (!isFirst && chain !== this.#chain) continue;",
-    to: "if (!isFirst && chain !== chain) continue;",
-  },
-  {
-    name: "what a failed write was is not final",
-    file: "src/commit/pipeline.ts",
-    from:
-      "      this.health.poison(error);\n      this.#group = undefined;\n      this.#reject(group, error);\n      this.#scheduleClose();",
-    to:
-      "      this.#group = undefined;\n      this.#reject(group, error);\n      this.#scheduleClose();",
-  },
-  {
-    name: "the first of a store's renames is not synced before the second",
-    file: "src/tree/manifest.ts",
-    from: "    yield* files.syncDirectory();\n    yield* files.rename(pointer, CURRENT);",
-    to: "    yield* files.rename(pointer, CURRENT);",
-  },
-  {
-    name: "the directory is not synced once the pointer is there",
-    // Opening a new store does it twice: behind the rename, and when it settles.
-    file: "src/native/files.ts",
-    from: "  *syncDirectory(): Task<void> {\n",
-    to:
-      "  #syncs = 0;\n  *syncDirectory(): Task<void> {\n    if (++this.#syncs === 3 || this.#syncs === 4) return;\n",
-  },
-  {
-    name: "recovery does not sync what it replayed",
-    file: "src/store/recovery.ts",
-    from: "for (const { file } of log.segments) yield* files.sync(file);",
-    to: "",
-  },
-  {
-    name: "recovery does not write again what a failed sync may have lost",
-    file: "src/log/replay.ts",
-    from: "if (writable) yield* this.#writeBack(file, region);",
-    to: "",
-  },
-  {
-    name: "recovery trusts a manifest whose sync may have failed",
-    file: "src/tree/manifest.ts",
-    from: "if (writable) manifest.#unsettled = bytes.subarray(0, end);",
-    to: "",
-  },
-  {
-    name: "the end that recovery found is not put on record",
-    file: "src/store/recovery.ts",
-    from: "logEnds: segment === 0 ? [] : [{ segment, offset }],",
-    to: "logEnds: [],",
-  },
-  {
-    name: "segments behind the log's end stay on record",
-    file: "src/store/recovery.ts",
-    from: "removedLogs: log.dropped.map(({ number }) => number),",
-    to: "removedLogs: [],",
-  },
-  {
-    name: "a table whose edit is in doubt is removed",
-    file: "src/store/flusher.ts",
-    from:
-      "if (this.manifest.health.failure === undefined) yield* this.#discard(table);\n      else releaseTable(table);",
-    to: "yield* this.#discard(table);",
-  },
-  {
-    name: "a close resolves although it could not sync",
-    file: "src/store/store.ts",
-    from: 'throw this.health.refusal("close without loss");',
-    to: "",
-  },
-  {
-    name: "a group's last buffer is left out of the frame",
-    file: "src/commit/pipeline.ts",
-    from: "    runs.push(buffer);\n",
-    to: "    if (runs.length === 0) runs.push(buffer);\n",
-  },
+/** Properties by the names of their tests; each is a column of the table. */
+const PROPERTIES: readonly (readonly [column: string, test: RegExp])[] = [
+  ["prefix", /^after any of/],
+  ["faults", /^an operation took effect/],
+  ["every operation", /^a crash behind every operation of:/],
+  ["every recovery", /^a crash behind every operation of the recovery/],
+  ["steps", /when the power fails at once/],
+  ["failed sync", /^after a failed sync/],
+  ["full disk", /^a full disk/],
+  ["same seed", /^the same seed gives the same operations/],
+  ["rot", /^a bit that rots in any file/],
+  ["late, short", /^(a late|an answer|answers that|short transfers)/],
+  ["checkpoint", /checkpoint/],
+  ["programs", /^the programs do/],
 ];
 
-const root = fileURLToPath(new URL("../../", import.meta.url));
-const copy = mkdtempSync(join(tmpdir(), "varve-mutations-"));
-process.on("exit", () => rmSync(copy, { recursive: true, force: true }));
-for (
-  const name of ["mod.ts", "testing.ts", "package.json", "bunfig.toml", "src", "tests", "build"]
-) {
-  cpSync(join(root, name), join(copy, name), { recursive: true });
-}
-symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
+/** Copies of the tree that are tried at the same time. */
+const COPIES = 2;
+const TIMEOUT_MS = 900_000;
+const MARKS = ["<!-- mutations: begin -->", "<!-- mutations: end -->"] as const;
 
-const environment = { VARVE_SEED: "1", ...process.env, NO_COLOR: "1" };
-let unnoticed = 0;
-for (const { name, file, from, to } of MUTATIONS) {
-  const path = join(copy, file);
-  const original = readFileSync(path, "utf8");
-  if (!original.includes(from)) {
-    console.log(`GONE     ${name}: '${file}' has no such text any more`);
-    unnoticed++;
-    continue;
-  }
-  writeFileSync(path, original.replace(from, to));
-  const { stdout, stderr } = spawnSync(
-    join(root, "node_modules", ".bin", "bun"),
-    ["test", "--bail=1", "tests/crash"],
-    { cwd: copy, env: environment, encoding: "utf8", timeout: 300_000 },
-  );
-  writeFileSync(path, original);
-  const failed = /^\(fail\) (.*?)( \(VARVE_SEED=\d+\))?( \[.*\])?$/m.exec(stdout + stderr)?.[1];
-  if (failed === undefined) unnoticed++;
-  console.log(
-    `${failed === undefined ? "UNSEEN  " : "noticed "} ${name}: ${failed ?? "every test passed"}`,
-  );
+const { values } = parseArgs({
+  options: { only: { type: "string" }, write: { type: "boolean", default: false } },
+});
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const chosen = MUTATIONS.filter(({ name }) => name.includes(values.only ?? ""));
+
+interface Noticed {
+  readonly mutation: Mutation;
+  /** Columns that noticed; none: nobody did. */
+  readonly columns: ReadonlySet<string>;
+  readonly note: string;
 }
-process.exit(unnoticed === 0 ? 0 : 1);
+
+function copyOfTree(): string {
+  const copy = mkdtempSync(join(tmpdir(), "varve-mutations-"));
+  process.on("exit", () => rmSync(copy, { recursive: true, force: true }));
+  const names = ["mod.ts", "testing.ts", "package.json", "bunfig.toml", "src", "tests", "build"];
+  for (const name of [...names, "zig/src", "zig/build.zig", "zig/build.zig.zon"]) {
+    cpSync(join(root, name), join(copy, name), { recursive: true });
+  }
+  symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
+  return copy;
+}
+
+async function tryOut(copy: string, mutation: Mutation): Promise<Noticed> {
+  const path = join(copy, mutation.file);
+  const original = readFileSync(path, "utf8");
+  const places = original.split(mutation.from).length - 1;
+  if (places !== 1) {
+    const note = `GONE: '${mutation.file}' has its text at ${places} places`;
+    return { mutation, columns: new Set(), note };
+  }
+  const library = join("build", `${process.platform}-${process.arch}`);
+  writeFileSync(path, original.replace(mutation.from, () => mutation.to));
+  const isNative = mutation.file.startsWith("zig/");
+  if (isNative) build(copy, library);
+  const { output, hung } = await runTests(copy);
+  writeFileSync(path, original);
+  if (isNative) cpSync(join(root, library), join(copy, library), { recursive: true });
+  const columns = new Set<string>();
+  for (const [, test] of output.matchAll(/^\(fail\) (.*?)(?: \[[^\]]*\])?$/gm)) {
+    columns.add(PROPERTIES.find(([, pattern]) => pattern.test(test))?.[0] ?? "others");
+  }
+  return { mutation, columns, note: hung ? "the tests did not end" : "" };
+}
+
+/** Builds a copy's library, for debugging: that takes less time. */
+function build(copy: string, library: string): void {
+  const prefix = join(copy, "build", "new");
+  const cache = join(root, "zig", ".zig-cache");
+  const { status, stderr } = spawnSync(
+    join(root, "node_modules", ".bin", "zig"),
+    ["build", "-Doptimize=Debug", "--prefix", prefix, "--cache-dir", cache],
+    { cwd: join(copy, "zig"), encoding: "utf8" },
+  );
+  if (status !== 0) throw new Error(`the library cannot be built: ${stderr}`);
+  cpSync(join(prefix, "lib"), join(copy, library), { recursive: true });
+}
+
+function runTests(copy: string): Promise<{ output: string; hung: boolean }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(join(root, "node_modules", ".bin", "bun"), ["test", "tests/crash"], {
+      cwd: copy,
+      env: { VARVE_SEED: "1", VARVE_SHRINK: "0", ...process.env, NO_COLOR: "1" },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let output = "";
+    let hung = false;
+    const timer = setTimeout(() => {
+      hung = true;
+      child.kill("SIGKILL");
+    }, TIMEOUT_MS);
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on("data", (text) => output += String(text));
+    }
+    child.on("error", reject);
+    child.on("close", () => {
+      clearTimeout(timer);
+      resolve({ output, hung });
+    });
+  });
+}
+
+function tableOf(rows: readonly Noticed[]): string {
+  const names = [...PROPERTIES.map(([column]) => column), "others"];
+  const columns = names.filter((name) => rows.some((row) => row.columns.has(name)));
+  const lines = rows.map(({ mutation, columns: noticed }) =>
+    `| ${mutation.name} | ${columns.map((name) => noticed.has(name) ? "●" : "").join(" | ")} |`
+  );
+  const rule = `| --- | ${columns.map(() => ":-:").join(" | ")} |`;
+  return [`| mutation | ${columns.join(" | ")} |`, rule, ...lines].join("\n");
+}
+
+const queue = chosen.entries();
+const rows: Noticed[] = [];
+await Promise.all(Array.from({ length: Math.min(COPIES, chosen.length) }, async () => {
+  const copy = copyOfTree();
+  for (const [index, mutation] of queue) {
+    const row = rows[index] = await tryOut(copy, mutation);
+    const who = [...row.columns].join(", ") || "UNSEEN";
+    console.log(`${mutation.name}: ${who}${row.note && ` (${row.note})`}`);
+  }
+}));
+
+const table = tableOf(rows);
+console.log(`\n${table}`);
+if (values.write) {
+  const path = join(root, "docs", "crash-safety.md");
+  const text = readFileSync(path, "utf8");
+  const [begin, end] = MARKS.map((mark) => text.indexOf(mark));
+  if (begin < 0 || end < begin) throw new Error(`${path} has no place for the table`);
+  const head = text.slice(0, begin + MARKS[0].length);
+  writeFileSync(path, `${head}\n\n${table}\n\n${text.slice(end)}`);
+}
+process.exit(rows.every(({ columns }) => columns.size > 0) ? 0 : 1);

@@ -19,7 +19,10 @@ interface Round {
 
 const rounds = fc.array(
   fc.record({
-    operations: storeOperations(fc, { all: true }),
+    operations: storeOperations(fc, {
+      all: true,
+      durabilities: ["sync", "sync", "buffered", "buffered", "buffered", "volatile"],
+    }),
     crashAfter: fc.oneof(fc.nat(40), fc.nat(250)),
     recoveries: fc.array(fc.nat(14), { maxLength: 2 }),
     killed: fc.boolean(),

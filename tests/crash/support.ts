@@ -1,5 +1,10 @@
 /** What the crash tests share: the seed, how many crashes, options that make a store turn its files over soon. */
 import process from "node:process";
+import { ROLLOVER } from "../../src/tree/manifest.ts";
+
+// A manifest is begun anew after a few edits, not after a mebibyte of them.
+ROLLOVER.bytes = 400;
+ROLLOVER.factor = 2;
 
 /** `VARVE_SEED` repeats a run. */
 export const seed = Number(process.env.VARVE_SEED ?? Math.floor(Math.random() * 2 ** 30));
@@ -14,6 +19,8 @@ export const SMALL = {
   walSegmentSize: 64 * 1024,
   writeBufferSize: 64 * 1024,
   totalWriteBufferSize: 256 * 1024,
+  targetFileSize: 64 * 1024,
+  levelBaseSize: 64 * 1024,
 };
 
 /** Runs a body and, if it fails, says how to repeat it. */

@@ -370,8 +370,7 @@ export class Store {
   *verify(): Task<void> {
     for (const family of [...this.families.all()]) yield* this.#verifyFamily(family);
     yield* this.retention.during(this.#verifyLog());
-    const manifest = yield* Manifest.open(this.files, this.health, false);
-    yield* manifest.close();
+    yield* this.manifest.verify();
     yield* this.#familyChanges.run(() => FamilyFile.verify(this.files));
   }
 

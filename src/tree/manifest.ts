@@ -127,6 +127,16 @@ export class Manifest {
     yield* files.syncDirectory();
   }
 
+  /** Reads it from the disk again and checks every checksum, while no edit is written. */
+  verify(): Task<void> {
+    return this.#lock.run(() => this.#verify());
+  }
+
+  *#verify(): Task<void> {
+    const read = yield* Manifest.open(this.files, this.health, false);
+    yield* read.close();
+  }
+
   /** What was read is on stable storage from now on, whatever became of the sync of whoever wrote it. */
   settle(): Task<void> {
     return this.#lock.run(() => this.#settle());

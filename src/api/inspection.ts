@@ -4,8 +4,8 @@ import type { FilePart } from "../inspection/part.ts";
 import { resolveStorePath } from "./location.ts";
 
 /**
- * The parts of one file of a store, in the order in which they lie in it: a log segment, a manifest, `FAMILIES`, `CURRENT` or a
- * table. The file is only read, and may belong to a store that is open, or to none. `docs/format.md` has the formats.
+ * The parts of one file of a store, in the order in which they lie in it: a log segment, a manifest, `FAMILIES`, `CURRENT`, a
+ * table or a blob segment (whose values are known from the tables and log segments in its directory). The file is only read, and may belong to a store that is open, or to none. `docs/format.md` has the formats.
  *
  * Known by its name, or under another name by its content; a file that is neither is `ERR_INVALID_ARGUMENT`. Everything is
  * checked; whatever is wrong is thrown at the end, when all that is sound has been given: `ERR_CORRUPTION` with `path` and

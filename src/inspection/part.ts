@@ -6,7 +6,8 @@ export interface FilePart {
   /**
    * What it is. Log segment: `"header"`, `"frame"`, in it `"run"`, in that `"entry"`. Manifest and `FAMILIES`: `"header"`,
    * `"record"`. Table: `"block"`, in it `"entry"`; `"ranges"`, in it `"piece"`; `"filter"`, `"index"`, `"properties"`, `"footer"`.
-   * `CURRENT`: `"pointer"`. All of them: `"rest"`, space that was reserved and is zero.
+   * Blob segment: `"header"`, `"value"` (that an entry in a table or log segment beside it points to), `"unknown"` (bytes that none of
+   * those points to). `CURRENT`: `"pointer"`. All of them: `"rest"`, space that was reserved and is zero.
    */
   readonly kind: string;
   /** Bytes from the file's start. Entries and pieces of a compressed block: from the start of its expanded content. */

@@ -148,6 +148,34 @@ test("a manifest, the families and the pointer; a checkpointed copy under other 
   }
 });
 
+test("a blob segment: the values that tables and log segments beside it point to, and what none does", async () => {
+  const store = join(temporaryDirectory(), "store");
+  {
+    await using db = await Varve.open(store, { blobThreshold: 1024, walSegmentSize: 64 * 1024 });
+    await db.put("table", "t".repeat(5_000));
+    await db.flush();
+    await db.put("log", "l".repeat(2_000), { ttl: NOW_MS });
+  }
+  const [blob] = files(store, /blob$/);
+  const { parts, error } = await see(blob);
+  assert.equal(error, undefined);
+  const values = parts.filter(({ kind }) => kind === "value");
+  assert.deepEqual(values.map(({ offset, bytes }) => [offset, bytes]), [[4096, 5_000], [
+    12_288,
+    2_000,
+  ]]);
+  assert.deepEqual(new Set(kinds(parts).split(" ")), new Set(["header", "value"]));
+  const bytes = readFileSync(blob);
+  bytes[12_300] ^= 1;
+  writeFileSync(blob, bytes);
+  const damaged = await see(blob);
+  assert.deepEqual([damaged.error?.code, damaged.error?.offset], ["ERR_CORRUPTION", 12_288]);
+  assert.equal(damaged.parts.filter(({ kind }) => kind === "value").length, 1);
+  const alone = join(temporaryDirectory(), "a segment");
+  copyFileSync(blob, alone);
+  assert.match(kinds((await see(alone)).parts), /^header unknown( rest)?$/);
+});
+
 test("any flipped bit is ERR_CORRUPTION with file and offset, behind everything that is sound", async () => {
   const store = await fill();
   for (const file of files(store, /log$|table$|^MANIFEST|^FAMILIES|^CURRENT/)) {

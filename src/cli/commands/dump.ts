@@ -20,7 +20,7 @@ const SHOWN_BYTES_MAX = 64;
 export function addDump(program: Command, { output, signal }: Context): void {
   program.command("dump")
     .description(
-      "print what is in a log segment, a manifest, a table or another file of a store: offset, kind, bytes, checksum, fields",
+      "print what is in a log segment, a manifest, a table, a blob segment or another file of a store: offset, kind, bytes, checksum, fields",
     )
     .argument("<file>", "in a store's directory, or a copy of it")
     .option("--json", "one JSON object a line, which keeps every byte")

@@ -16,6 +16,8 @@ export { ColumnFamily } from "./src/api/column_family.ts";
 export { WriteBatch } from "./src/api/write_batch.ts";
 export { Snapshot } from "./src/api/snapshot.ts";
 export { Iteration } from "./src/api/iteration.ts";
+export { inspectFile } from "./src/api/inspection.ts";
+export type { FilePart } from "./src/inspection/part.ts";
 export type { Page } from "./src/read/page.ts";
 export { VarveError, type VarveErrorCode } from "./src/base/errors.ts";
 export type { BatchOperation } from "./src/api/batch_operations.ts";

@@ -1,5 +1,5 @@
 /** `Varve`: an open store, which is also its own `"default"` column family. */
-import { invalidArgument, quote, unsupported } from "../base/errors.ts";
+import { invalidArgument, quote } from "../base/errors.ts";
 import { REAL_DISK, removeDirectory } from "../native/store_handle.ts";
 import { runTask, runTaskSync, type Task } from "../native/task.ts";
 import { EVENT_NAMES, type EventName, type Listener } from "../store/events.ts";

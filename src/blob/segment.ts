@@ -91,24 +91,43 @@ export function* createBlobSegment(
   return new BlobSegment(number, file, bytes);
 }
 
-/** What is wrong with a header at the start of a region, or `undefined`. */
-export function faultOfHeader(
-  { u8, u32, f64 }: Region,
-  number: number,
-  storeId: StoreId,
-): string | undefined {
+/** What a segment's header states. */
+export interface BlobHeader {
+  readonly checksum: number;
+  readonly number: number;
+  readonly storeId: StoreId;
+}
+
+/** The header at the start of a region, or what is wrong with it. */
+export function decodeBlobHeader({ u8, u32, f64 }: Region): BlobHeader | string {
   if (u32[BlobSegmentHeader.magic >> 2] !== BLOB_MAGIC) return "it is not a blob segment";
-  if (u32[BlobSegmentHeader.checksum >> 2] !== checksumOfHeader(u8)) {
-    return "its header is damaged";
-  }
+  const checksum = u32[BlobSegmentHeader.checksum >> 2];
+  if (checksum !== checksumOfHeader(u8)) return "its header is damaged";
   const version = u32[BlobSegmentHeader.version >> 2];
   if (version !== BLOB_VERSION) {
     return `it has format version ${version}, this library knows ${BLOB_VERSION}`;
   }
-  const isOurs = u32[BlobSegmentHeader.storeIdLow >> 2] === storeId.low &&
-    u32[BlobSegmentHeader.storeIdHigh >> 2] === storeId.high;
-  if (!isOurs || f64[BlobSegmentHeader.number >> 3] !== number) return "it is another segment";
-  return undefined;
+  return {
+    checksum,
+    number: f64[BlobSegmentHeader.number >> 3],
+    storeId: {
+      low: u32[BlobSegmentHeader.storeIdLow >> 2],
+      high: u32[BlobSegmentHeader.storeIdHigh >> 2],
+    },
+  };
+}
+
+/** What is wrong with a header at the start of a region, or `undefined`. */
+export function faultOfHeader(
+  region: Region,
+  number: number,
+  storeId: StoreId,
+): string | undefined {
+  const header = decodeBlobHeader(region);
+  if (typeof header === "string") return header;
+  const { low, high } = header.storeId;
+  const isOurs = low === storeId.low && high === storeId.high;
+  return isOurs && header.number === number ? undefined : "it is another segment";
 }
 
 function encodeHeader({ u8, u32, f64 }: Region, number: number, storeId: StoreId): void {

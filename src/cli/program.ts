@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import manifest from "../../package.json" with { type: "json" };
 import { addDelete } from "./commands/delete.ts";
+import { addDump } from "./commands/dump.ts";
 import { addExport } from "./commands/export.ts";
 import { addFamilies } from "./commands/families.ts";
 import { addGet } from "./commands/get.ts";
@@ -33,6 +34,7 @@ export function program(context: Context): Command {
     addStats,
     addVerify,
     addRepair,
+    addDump,
   ];
   for (const add of adders) add(command, context);
   return command;

@@ -12,7 +12,8 @@ export const RECORD_HEADER_BYTES = 16;
 
 const HEADER_MAGIC = 0x4e414d56; // "VMAN"
 const RECORD_MAGIC = 0x4345524d; // "MREC"
-const RECORD_ALIGNMENT = 8;
+/** Records start on multiples of this. */
+export const RECORD_ALIGNMENT = 8;
 
 export interface StoreId {
   readonly low: number;
@@ -26,10 +27,21 @@ export interface ManifestHeader {
   readonly checksum: number;
 }
 
+/** A record that checks out by itself. */
+export interface ManifestRecord {
+  readonly offset: number;
+  /** Header and padding included. */
+  readonly bytes: number;
+  readonly checksum: number;
+  /** The checksum of the record before it, or of the file's header. */
+  readonly chain: number;
+  readonly payload: Uint8Array;
+}
+
 /** What a manifest file holds, up to its end. */
 export interface ManifestContent {
   readonly header: ManifestHeader;
-  readonly records: { readonly offset: number; readonly payload: Uint8Array }[];
+  readonly records: ManifestRecord[];
   /** Where the next record goes, and what it carries as its chain. */
   readonly end: number;
   readonly chain: number;
@@ -70,20 +82,16 @@ export function checksumOfRecord(record: Uint8Array): number {
  * itself is damaged, it is `ERR_CORRUPTION`: an append is synced before the next one begins, so only the last can be torn.
  */
 export function decodeManifest(file: Uint8Array, path: string): ManifestContent {
-  const header = decodeHeader(file, path);
-  const records: { offset: number; payload: Uint8Array }[] = [];
+  const header = decodeManifestHeader(file, path);
+  const records: ManifestRecord[] = [];
   let offset = MANIFEST_HEADER_BYTES;
   let chain = header.checksum;
   for (;;) {
     const record = recordAt(file, offset);
-    if (record === undefined || viewOf(record).getUint32(12, true) !== chain) break;
-    const payloadBytes = viewOf(record).getUint32(8, true);
-    records.push({
-      offset,
-      payload: record.slice(RECORD_HEADER_BYTES, RECORD_HEADER_BYTES + payloadBytes),
-    });
-    chain = checksumOfRecord(record);
-    offset += record.length;
+    if (record === undefined || record.chain !== chain) break;
+    records.push(record);
+    chain = record.checksum;
+    offset += record.bytes;
   }
   for (let later = offset; later < file.length; later += RECORD_ALIGNMENT) {
     if (recordAt(file, later) === undefined) continue;
@@ -116,7 +124,8 @@ export function decodePointer(bytes: Uint8Array, path: string): number {
   return Number(match[1]);
 }
 
-function decodeHeader(file: Uint8Array, path: string): ManifestHeader {
+/** The header of a file. Throws `ERR_CORRUPTION`. */
+export function decodeManifestHeader(file: Uint8Array, path: string): ManifestHeader {
   const damaged = (found: string) =>
     corruption(`Cannot read '${path}': ${found}`, { path, offset: 0 });
   if (file.length < MANIFEST_HEADER_BYTES) throw damaged("its header is cut off");
@@ -138,14 +147,23 @@ function decodeHeader(file: Uint8Array, path: string): ManifestHeader {
 }
 
 /** The sound record at an offset, or `undefined`. */
-function recordAt(file: Uint8Array, offset: number): Uint8Array | undefined {
+export function recordAt(file: Uint8Array, offset: number): ManifestRecord | undefined {
   if (offset + RECORD_HEADER_BYTES > file.length) return undefined;
   const view = new DataView(file.buffer, file.byteOffset + offset);
   if (view.getUint32(4, true) !== RECORD_MAGIC) return undefined;
   const bytes = recordBytes(view.getUint32(8, true));
   if (offset + bytes > file.length) return undefined;
   const record = file.slice(offset, offset + bytes);
-  return checksumOfRecord(record) === checksum(record.subarray(4)) ? record : undefined;
+  const stored = checksumOfRecord(record);
+  if (stored !== checksum(record.subarray(4))) return undefined;
+  const payloadBytes = viewOf(record).getUint32(8, true);
+  return {
+    offset,
+    bytes,
+    checksum: stored,
+    chain: viewOf(record).getUint32(12, true),
+    payload: record.slice(RECORD_HEADER_BYTES, RECORD_HEADER_BYTES + payloadBytes),
+  };
 }
 
 function recordBytes(payloadBytes: number): number {

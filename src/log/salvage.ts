@@ -10,6 +10,7 @@
  * something before it cannot be read; then only the log's very first frame will do, which follows nothing.
  */
 import { unsupported, VarveError } from "../base/errors.ts";
+import type { LogPosition } from "../format/manifest_edit.ts";
 import type { StoreId } from "../format/manifest_file.ts";
 import type { Files } from "../native/files.ts";
 import { BLOCK_BYTES, FileFlag, FileKind, LogFrame } from "../native/layout.gen.ts";
@@ -17,6 +18,7 @@ import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
 import type { Task } from "../native/task.ts";
 import {
   frameBytes,
+  isBefore,
   isSound,
   roundUp,
   type RunVisitor,
@@ -47,21 +49,24 @@ export interface SalvagedLog {
   readonly lost: readonly { readonly number: number; readonly reason: string }[];
   /** Sound frames behind the end, in the last segment; empty if there are none. */
   readonly cutOff: string;
+  /** How far the log says that it was synced: noughts for not at all. */
+  readonly synced: LogPosition;
   /** Whose log it is; `undefined` if no segment says. */
   readonly storeId: StoreId | undefined;
 }
 
 /**
  * Reads the segments of these numbers, ascending, and shows each run that counts to `visit`. Changes nothing. `storeId`: whose they
- * have to be, if that is known. Throws `ERR_UNSUPPORTED` for a segment of a later version.
+ * have to be, if that is known. `end`: a frame that does not count, nor does what follows it. Throws `ERR_UNSUPPORTED` for a segment of a later version.
  */
 export function* salvageLog(
   files: Files,
   numbers: readonly number[],
   storeId: StoreId | undefined,
   visit: RunVisitor,
+  end?: LogPosition,
 ): Task<SalvagedLog> {
-  const salvage = new Salvage(files, storeId, visit);
+  const salvage = new Salvage(files, storeId, visit, end);
   for (const number of numbers) yield* salvage.segment(number);
   return salvage;
 }
@@ -91,6 +96,7 @@ class Salvage implements SalvagedLog {
   readonly segments: SavedSegment[] = [];
   readonly lost: { number: number; reason: string }[] = [];
   cutOff = "";
+  synced: LogPosition = { segment: 0, offset: 0 };
   #chain = NO_CHAIN;
   /** Something before the first segment that was taken cannot be read. */
   #gap = false;
@@ -99,6 +105,7 @@ class Salvage implements SalvagedLog {
     readonly files: Files,
     public storeId: StoreId | undefined,
     readonly visit: RunVisitor,
+    readonly end: LogPosition | undefined,
   ) {}
 
   *segment(number: number): Task<void> {
@@ -156,7 +163,8 @@ class Salvage implements SalvagedLog {
     const follows = isFirst ? chain === NO_CHAIN || !this.#gap : chain === this.#chain;
     if (!follows) return this.#lose(number, "it does not follow what is left of the log before it");
     const end = this.#frames(region, number, limit);
-    if (end === SEGMENT_START) return this.#lose(number, "its first frame makes no sense");
+    if (end === SEGMENT_START) return this.#lose(number, "nothing in it makes sense");
+    this.#claim(header.synced);
     this.storeId ??= header.storeId;
     this.segments.push({ number, end, bytes: Math.max(header.bytes, end) });
     this.cutOff = framesBehind(region, number, end, limit);
@@ -173,6 +181,10 @@ class Salvage implements SalvagedLog {
     let frame: number | undefined = SEGMENT_START;
     while (frame !== undefined && this.#visitRuns(region, number, frame)) {
       this.#chain = region.u32[(frame + LogFrame.checksum) >> 2];
+      this.#claim({
+        segment: region.f64[(frame + LogFrame.syncedSegment) >> 3],
+        offset: region.f64[(frame + LogFrame.syncedOffset) >> 3],
+      });
       end = frame + frameBytes(region, frame);
       frame = [end, roundUp(end)].find((place) =>
         isSound(region, number, place, limit) &&
@@ -184,6 +196,9 @@ class Salvage implements SalvagedLog {
 
   /** False: a run makes no sense, and nothing of its frame counts. */
   #visitRuns(region: Region, number: number, frame: number): boolean {
+    if (this.end !== undefined && !isBefore({ segment: number, offset: frame }, this.end)) {
+      return false;
+    }
     const end = frame + frameBytes(region, frame);
     const runs: number[] = [];
     for (let run = frame + LogFrame.BYTES; run < end;) {
@@ -194,6 +209,10 @@ class Salvage implements SalvagedLog {
     }
     for (const run of runs) this.visit(region, run, number, frame);
     return true;
+  }
+
+  #claim(synced: LogPosition): void {
+    if (isBefore(this.synced, synced)) this.synced = synced;
   }
 
   #lose(number: number, reason: string): void {

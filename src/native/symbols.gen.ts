@@ -140,6 +140,26 @@ export const SYMBOLS = {
     parameters: ["i32"],
     result: "i32",
   },
+  varve_footer_decode: {
+    parameters: ["buffer", "u32", "f64", "buffer", "u32"],
+    result: "i32",
+  },
+  varve_properties_decode: {
+    parameters: ["buffer", "u32", "buffer", "u32"],
+    result: "i32",
+  },
+  varve_block_check: {
+    parameters: ["buffer", "u32", "f64", "f64"],
+    result: "i32",
+  },
+  varve_block_expand: {
+    parameters: ["buffer", "u32", "buffer", "u32"],
+    result: "i32",
+  },
+  varve_filter_probes: {
+    parameters: ["buffer", "u32"],
+    result: "i32",
+  },
   varve_cache_resize: {
     parameters: ["f64"],
     result: "i32",

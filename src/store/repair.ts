@@ -6,23 +6,32 @@
  * before it is done again.
  */
 import { VarveError } from "../base/errors.ts";
+import type { LogPosition } from "../format/manifest_edit.ts";
 import type { StoreId } from "../format/manifest_file.ts";
-import type { TableRecord } from "../format/manifest_edit.ts";
-import { type SalvagedLog, salvageLog, settleSegment, twice } from "../log/salvage.ts";
+import { type SalvagedLog, settleSegment } from "../log/salvage.ts";
 import { Directories } from "../native/directories.ts";
 import { linkOrCopy } from "../native/file_copy.ts";
 import type { FileName, Files, FoundFile } from "../native/files.ts";
-import { EntryType, FileFlag, FileKind, LogEntry, LogRun } from "../native/layout.gen.ts";
-import { wordsOf } from "../base/words.ts";
-import type { Region } from "../native/region.ts";
+import { FileFlag, FileKind } from "../native/layout.gen.ts";
 import type { Task } from "../native/task.ts";
 import { FamilyFile } from "../tree/family_file.ts";
 import { Manifest } from "../tree/manifest.ts";
 import { type FamilyRegister, ManifestState } from "../tree/manifest_state.ts";
-import { openFoundTable, type TableOrigin, verifyTable } from "../tree/tables.ts";
-import { releaseTable } from "../tree/version.ts";
 import { DEFAULT_FAMILY } from "./families.ts";
+import {
+  type FoundBlobs,
+  type FoundTables,
+  type KeptTable,
+  type LogContent,
+  type LoggedValue,
+  numbersOf,
+  readBlobs,
+  readLog,
+  readRegister,
+  readTables,
+} from "./remains.ts";
 import { supersededTables } from "./superseded.ts";
+import { findLostValue } from "./value_recovery.ts";
 
 const LOST = "lost";
 
@@ -43,6 +52,9 @@ export interface RepairReport {
   /** Segments that hold something which could not be used, whole or (the last one that was kept) behind its end. */
   readonly lostLogs: readonly LostFile[];
   /** `"default"` first. One whose name is not known any more is called `family-` and its number. */
+  /** Blob segments that were kept. */
+  readonly blobs: number;
+  readonly lostBlobs: readonly LostFile[];
   readonly columnFamilies: readonly string[];
 }
 
@@ -50,35 +62,6 @@ export interface Rebuilt {
   readonly report: RepairReport;
   /** Log entries may be in tables too, or older than some there: a flush brings them into order. */
   readonly flushIsDue: boolean;
-}
-
-interface KeptTable {
-  readonly record: TableRecord;
-  readonly familyName: string;
-  readonly origin: TableOrigin | undefined;
-}
-
-interface LostTable {
-  readonly name: FileName;
-  readonly reason: string;
-  /** `undefined`: it cannot be told. */
-  readonly family: number | undefined;
-  /** Something in it is in no other table. */
-  readonly isMissed: boolean;
-}
-
-interface FoundTables {
-  readonly kept: KeptTable[];
-  readonly lost: LostTable[];
-}
-
-/** Which families the log has entries of, how many entries, and the highest sequence number in all of it. */
-interface LogContent {
-  readonly families: Set<number>;
-  /** Those with merge operands. */
-  readonly merging: Set<number>;
-  entries: number;
-  lastSequence: number;
 }
 
 /** REQUIRES: the directory is locked. `freshId`: for a store that nothing of the old one tells the id of. */
@@ -89,36 +72,38 @@ export function* rebuild(files: Files, freshId: StoreId): Task<Rebuilt> {
   const tables = yield* readTables(files, numbersOf(found, FileKind.table));
   if (register !== undefined) dropTables(tables, register);
   dropSuperseded(tables, found);
-  const content: LogContent = {
-    families: new Set(),
-    merging: new Set(),
-    entries: 0,
-    lastSequence: 0,
-  };
-  const segments = numbersOf(found, FileKind.log).map(({ number }) => number);
-  const log = yield* salvageLog(files, segments, register?.storeId, (region, offset) => {
-    count(content, region, offset);
-  });
+  let { log, content } = yield* readLog(files, found, register);
+  const storeId = register?.storeId ?? log.storeId ?? freshId;
+  const blobs = yield* readBlobs(files, numbersOf(found, FileKind.blob), storeId);
+  let families = nameFamilies(register, tables.kept, content);
+  let plan = stateOf(files, tables, log, content, families);
+  const lostValue = yield* firstLostValue(files, plan.state, blobs, log, content);
+  if (lostValue !== undefined) {
+    ({ log, content } = yield* readLog(files, found, register, lostValue));
+    families = nameFamilies(register, tables.kept, content);
+    plan = stateOf(files, tables, log, content, families);
+  }
+  const { state, flushIsDue } = plan;
+  for (const number of blobs.kept) state.blobs.add(number);
 
   const directories = new Directories(files.jobs);
   const lost = yield* directories.openIn(files, LOST, { create: true });
   try {
-    const families = nameFamilies(register, tables.kept, content);
-    const { state, flushIsDue } = stateOf(files, tables, log, content, families);
     state.nextFileNumber = firstFreeNumber([...found, ...yield* lost.list()]);
     yield* settle(files, tables.kept, log);
-    const storeId = register?.storeId ?? log.storeId ?? freshId;
+    yield* settleValues(files, blobs, pendingValues(state, content), log);
     const pointer = yield* Manifest.write(files, storeId, state);
     yield* moveAside(files, lost, [
       ...tables.lost.map(({ name }) => name),
       ...log.lost.map(({ number }) => ({ kind: FileKind.log, number })),
+      ...blobs.lost.map(({ number }) => ({ kind: FileKind.blob, number })),
       ...numbersOf(found, FileKind.manifest),
       // A sound one is needed should this repair be cut short.
       ...register === undefined ? numbersOf(found, FileKind.families) : [],
     ]);
     yield* FamilyFile.write(files, state.nextFileNumber++, storeId, state.register);
     yield* Manifest.point(files, pointer);
-    return { report: reportOf(files, lost, tables, log, content, state), flushIsDue };
+    return { report: reportOf(files, lost, tables, log, blobs, content, state), flushIsDue };
   } finally {
     if ((yield* lost.list()).length === 0) yield* directories.remove(files, LOST);
     yield* directories.close(lost);
@@ -130,56 +115,6 @@ function requireRemains({ directory }: Files, found: readonly FoundFile[]): void
   if (remains) return;
   const message = `Cannot repair '${directory}': there is no store`;
   throw new VarveError("ERR_NOT_FOUND", message, { path: directory });
-}
-
-function numbersOf(found: readonly FoundFile[], wanted: number): FoundFile[] {
-  return found.filter(({ kind }) => kind === wanted).sort((a, b) => a.number - b.number);
-}
-
-/** What `FAMILIES` says, if it can be read. */
-function* readRegister(
-  files: Files,
-  found: readonly FoundFile[],
-): Task<(FamilyRegister & { storeId: StoreId }) | undefined> {
-  if (numbersOf(found, FileKind.families).length === 0) return undefined;
-  try {
-    return yield* FamilyFile.read(files);
-  } catch (error) {
-    if (isDamage(error)) return undefined;
-    throw error;
-  }
-}
-
-/** Reads every table, whole. */
-function* readTables(files: Files, found: readonly FoundFile[]): Task<FoundTables> {
-  const tables: FoundTables = { kept: [], lost: [] };
-  for (const { kind, number, bytes } of found) {
-    const name = { kind, number };
-    let family: number | undefined;
-    const read = function* (): Task<void> {
-      const { table, familyName, origin } = yield* openFoundTable(files, number, bytes);
-      family = table.record.family;
-      try {
-        yield* verifyTable(files, table);
-      } finally {
-        releaseTable(table);
-      }
-      tables.kept.push({ record: table.record, familyName, origin });
-    };
-    try {
-      yield* twice(read);
-    } catch (error) {
-      if (!isDamage(error)) throw error;
-      tables.lost.push({ name, reason: error.message, family, isMissed: true });
-    }
-  }
-  return tables;
-}
-
-/** Damage, or a medium that does not give its bytes; anything else says nothing about the file. */
-function isDamage(error: unknown): error is VarveError {
-  return error instanceof VarveError &&
-    (error.code === "ERR_CORRUPTION" || error.errnoName === "EIO");
 }
 
 /** Tables of families that were dropped are no part of the store. */
@@ -215,21 +150,38 @@ function isDropped({ families, nextFamilyId }: FamilyRegister, family: number): 
   return family < nextFamilyId && !families.has(family);
 }
 
-function count(content: LogContent, { u32, f64 }: Region, run: number): void {
-  const entryCount = u32[(run + LogRun.entryCount) >> 2];
-  const firstSequence = f64[(run + LogRun.firstSequence) >> 3];
-  content.entries += entryCount;
-  content.lastSequence = Math.max(content.lastSequence, firstSequence + entryCount - 1);
-  let word = (run + LogRun.BYTES) >> 2;
-  for (let index = 0; index < entryCount; index++) {
-    const family = u32[word + (LogEntry.family >> 2)];
-    const typeAndKeyBytes = u32[word + (LogEntry.typeAndKeyBytes >> 2)];
-    content.families.add(family);
-    if ((typeAndKeyBytes & 0xff) === EntryType.merge) content.merging.add(family);
-    const keyBytes = typeAndKeyBytes >>> 16;
-    const valueBytes = u32[word + (LogEntry.valueBytes >> 2)];
-    word += (LogEntry.BYTES >> 2) + wordsOf(keyBytes) + wordsOf(valueBytes);
-  }
+/** The frame before which the log ends, for a value is not there that its record points to. */
+function* firstLostValue(
+  files: Files,
+  state: ManifestState,
+  { kept }: FoundBlobs,
+  { synced }: SalvagedLog,
+  content: LogContent,
+): Task<LogPosition | undefined> {
+  const values = pendingValues(state, content);
+  const unknown = values.findIndex(({ address }) => !kept.includes(address.number));
+  const known = unknown < 0 ? values : values.slice(0, unknown);
+  const lost = yield* findLostValue(files, known, synced, false);
+  return lost ?? (unknown < 0 ? undefined : values[unknown].frame);
+}
+
+/** Values of records that the replay will put into memtables. */
+function pendingValues(state: ManifestState, { values }: LogContent): LoggedValue[] {
+  return values.filter(({ family, sequence }) => {
+    const known = state.families.get(family);
+    return known !== undefined && sequence > known.flushedSequence;
+  });
+}
+
+/** What the kept segments hold is on stable storage. */
+function* settleValues(
+  files: Files,
+  { kept }: FoundBlobs,
+  values: readonly LoggedValue[],
+  { synced }: SalvagedLog,
+): Task<void> {
+  yield* findLostValue(files, values, synced, true);
+  for (const number of kept) yield* syncFile(files, { kind: FileKind.blob, number });
 }
 
 /** Every family that something is left of, or that `FAMILIES` knows. */
@@ -318,15 +270,19 @@ function firstFreeNumber(files: readonly FoundFile[]): number {
 /** What the new manifest names is on stable storage before it is: whoever wrote it may have died before it was synced. */
 function* settle(files: Files, tables: readonly KeptTable[], log: SalvagedLog): Task<void> {
   for (const { record: { number } } of tables) {
-    const file = yield* files.open({ kind: FileKind.table, number }, FileFlag.readOnly);
-    try {
-      yield* files.sync(file);
-    } finally {
-      yield* files.close(file);
-    }
+    yield* syncFile(files, { kind: FileKind.table, number });
   }
   for (const segment of log.segments) yield* settleSegment(files, segment);
   yield* files.syncDirectory();
+}
+
+function* syncFile(files: Files, name: FileName): Task<void> {
+  const file = yield* files.open(name, FileFlag.readOnly);
+  try {
+    yield* files.sync(file);
+  } finally {
+    yield* files.close(file);
+  }
 }
 
 /** Each is in the other directory durably before it leaves this one. */
@@ -352,6 +308,7 @@ function reportOf(
   lost: Files,
   tables: FoundTables,
   log: SalvagedLog,
+  blobs: FoundBlobs,
   content: LogContent,
   state: ManifestState,
 ): RepairReport {
@@ -370,6 +327,11 @@ function reportOf(
     logs: log.segments.length,
     entries: content.entries,
     lostLogs,
+    blobs: blobs.kept.length,
+    lostBlobs: blobs.lost.map(({ number, reason }) => ({
+      path: lost.path({ kind: FileKind.blob, number }),
+      reason,
+    })),
     columnFamilies: [...state.families.values()].map(({ name }) => name),
   };
 }

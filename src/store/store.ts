@@ -22,7 +22,7 @@ import { claimCache, unclaimCache } from "../read/cache_budget.ts";
 import { Family, type FamilyTuning } from "../tree/family.ts";
 import { FamilyFile, type FamilyNote } from "../tree/family_file.ts";
 import type { KeySpan } from "../tree/key_span.ts";
-import { Manifest } from "../tree/manifest.ts";
+import type { Manifest } from "../tree/manifest.ts";
 import { verifyTable } from "../tree/tables.ts";
 import { Backpressure } from "./backpressure.ts";
 import { BlobKeeper } from "./blob_keeper.ts";

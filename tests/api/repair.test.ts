@@ -420,6 +420,62 @@ test("of a compaction's inputs and outputs side by side one or the other count: 
   }
 });
 
+test("large values come back with their records; one that is lost ends the log before its own", async () => {
+  const options = { blobThreshold: 1024, ...SMALL };
+  const origin = join(temporaryDirectory(), "store");
+  const valueOf = (index: number) => `${index} `.repeat(2_000);
+  {
+    await using db = await Varve.open(origin, { ...options, durability: "buffered" });
+    for (let index = 0; index < 6; index++) {
+      await db.put(keyOf(index), valueOf(index));
+      if (index === 2) await db.flush();
+      if (index === 3) await db.sync();
+    }
+    // The process dies: nothing is known to be synced behind the fourth.
+    cpSync(origin, `${origin}.copy`, { recursive: true });
+  }
+  const contentAfter = async (harm: (path: string) => void) => {
+    const path = join(temporaryDirectory(), "store");
+    cpSync(`${origin}.copy`, path, { recursive: true });
+    lose(path, /^(MANIFEST|CURRENT)/);
+    harm(path);
+    const report = await Varve.repair(path);
+    await using db = await Varve.open(path, { ...options, createIfMissing: false });
+    await db.verify();
+    const keys = [...db.keys()].map(text);
+    const values = keys.map((key) => text(db.getSync(key!)));
+    assert.deepEqual(values, keys.map((_, index) => valueOf(index)));
+    return { report, count: keys.length };
+  };
+  const whole = await contentAfter(() => {});
+  kept(whole.report);
+  assert.ok(whole.report.blobs > 0);
+  assert.deepEqual([whole.count, whole.report.lostBlobs], [6, []]);
+  const spot = (path: string, index: number): [string, number] => {
+    for (const name of named(path, /blob$/)) {
+      const offset = readFileSync(join(path, name)).indexOf(valueOf(index));
+      if (offset >= 0) return [join(path, name), offset];
+    }
+    throw new Error(`value ${index} is in no segment`);
+  };
+  assert.equal((await contentAfter((path) => damage(...spot(path, 5)))).count, 5);
+  assert.equal((await contentAfter((path) => damage(...spot(path, 4)))).count, 4);
+  const blobs = named(`${origin}.copy`, /blob$/);
+  const path = join(temporaryDirectory(), "store");
+  cpSync(`${origin}.copy`, path, { recursive: true });
+  lose(path, /^(MANIFEST|CURRENT)/);
+  for (const name of blobs) truncateSync(join(path, name), 100);
+  const report = await Varve.repair(path);
+  assert.deepEqual(
+    report.lostBlobs.map(({ path }) => path),
+    blobs.map((name) => join(path, "lost", name)),
+  );
+  await using db = await Varve.open(path, { ...options, createIfMissing: false });
+  assert.deepEqual([...db.keys()].map(text), [0, 1, 2].map(keyOf));
+  assert.throws(() => db.getSync(keyOf(0)), coded("ERR_CORRUPTION"));
+  await db.put("more", valueOf(7));
+});
+
 function without(names: string[], name: string): string[] {
   return names.filter((other) => other !== name);
 }

@@ -19,6 +19,7 @@ const FLOORS = [
   "tree",
   "commit",
   "read",
+  "inspection",
   "store",
   "api",
   "testing",

@@ -309,6 +309,48 @@ pub const TableDescription = extern struct {
     first_output: f64,
 };
 
+/// The end of a table file, as `varve_footer_decode` finds it.
+pub const TableFooter = extern struct {
+    number: f64,
+    filter_offset: f64,
+    index_offset: f64,
+    properties_offset: f64,
+    filter_bytes: u32,
+    index_bytes: u32,
+    properties_bytes: u32,
+    checksum: u32,
+};
+
+/// A table's properties, as `varve_properties_decode` finds them; followed by `blob_count` `BlobReference`s, `input_count` file
+/// numbers (f64), the smallest key, the largest key and the family's name.
+pub const TableProperties = extern struct {
+    number: f64,
+    entry_count: f64,
+    delete_count: f64,
+    merge_count: f64,
+    expiring_count: f64,
+    block_count: f64,
+    raw_bytes: f64,
+    smallest_sequence: f64,
+    largest_sequence: f64,
+    range_count: f64,
+    ranges_offset: f64,
+    first_output: f64,
+    ranges_bytes: u32,
+    family: u32,
+    block_bytes: u32,
+    filter_bits_per_key: u32,
+    /// BoundKind
+    largest_kind: u32,
+    smallest_key_bytes: u32,
+    largest_key_bytes: u32,
+    blob_count: u32,
+    input_count: u32,
+    is_last_output: u32,
+    family_name_bytes: u32,
+    reserved: u32,
+};
+
 /// How many bytes of values in a blob segment a table points to.
 pub const BlobReference = extern struct { number: f64, bytes: f64 };
 
@@ -694,11 +736,11 @@ pub const OpenFlag = struct {
 
 /// The structs that the generator writes out.
 pub const shared_structs = .{
-    JobHead,        FileJob,          DirectoryEntry,    Extent,            LogWriteJob, TableJob,
-    BlobReference,  TableDescription, CompactionRequest, CompactionJob,     GetJob,      CursorJob,
-    BlobAddress,    MergeStack,       LogSegmentHeader,  LogFrame,          LogRun,      LogEntry,
-    MemtableHeader, MemtableEntry,    GetResult,         CursorRequest,     PageHeader,  Counters,
-    StoreShared,    BlobWriteJob,     BlobReadJob,       BlobSegmentHeader,
+    JobHead,     FileJob,         DirectoryEntry, Extent,           LogWriteJob,       TableJob,
+    TableFooter, TableProperties, BlobReference,  TableDescription, CompactionRequest, CompactionJob,
+    GetJob,      CursorJob,       BlobAddress,    MergeStack,       LogSegmentHeader,  LogFrame,
+    LogRun,      LogEntry,        MemtableHeader, MemtableEntry,    GetResult,         CursorRequest,
+    PageHeader,  Counters,        StoreShared,    BlobWriteJob,     BlobReadJob,       BlobSegmentHeader,
 };
 pub const shared_enums = .{
     Code,      DiskOperation, FileKind,      JobState,  Lane, Opcode,

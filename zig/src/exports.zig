@@ -12,6 +12,7 @@ const log_writer = @import("log_writer.zig");
 const region = @import("region.zig");
 const store_registry = @import("store.zig");
 const system = @import("system.zig");
+const table_inspection = @import("table_inspection.zig");
 const tables = @import("tables.zig");
 const Fault = @import("fault.zig").Fault;
 
@@ -43,6 +44,10 @@ const invalid = abi.Code.invalid.int();
 /// Null is an empty buffer: Deno passes it for one.
 fn lent(pointer: ?[*]const u8, bytes: u32) []const u8 {
     return if (pointer) |start| start[0..bytes] else "";
+}
+
+fn given(pointer: ?[*]u8, bytes: u32) []u8 {
+    return if (pointer) |start| start[0..bytes] else &.{};
 }
 
 fn copyOut(text: []const u8, out: ?[*]u8, out_bytes: u32) i32 {
@@ -247,6 +252,40 @@ pub export fn varve_compaction_cancel(compaction: i32) i32 {
 pub export fn varve_compaction_close(compaction: i32) i32 {
     return tables.compactionClose(compaction);
 }
+
+// ---------------------------------------------------------------------------------------------------------------
+// Files by themselves, part by part: results are byte counts, or Codes.
+
+/// The last bytes of a table file of this size, as a `TableFooter`.
+pub export fn varve_footer_decode(footer: ?[*]const u8, bytes: u32, file_bytes: f64, out: ?[*]u8, out_bytes: u32) i32 {
+    const size = file_jobs.whole(file_bytes) orelse return invalid;
+    return table_inspection.footer(lent(footer, bytes), size, given(out, out_bytes));
+}
+
+/// The content of a table's properties block, as a `TableProperties` and what follows that. `out` takes what the struct and the
+/// content take together.
+pub export fn varve_properties_decode(content: ?[*]const u8, bytes: u32, out: ?[*]u8, out_bytes: u32) i32 {
+    return table_inspection.properties(lent(content, bytes), given(out, out_bytes));
+}
+
+/// Checks a block of a table, trailer included; what its content takes when it is expanded.
+pub export fn varve_block_check(block: ?[*]const u8, bytes: u32, table: f64, offset: f64) i32 {
+    const number = file_jobs.whole(table) orelse return invalid;
+    const place = file_jobs.whole(offset) orelse return invalid;
+    return table_inspection.blockBytes(lent(block, bytes), number, place);
+}
+
+/// The content of a block that was checked; `out` has the size that `varve_block_check` told.
+pub export fn varve_block_expand(block: ?[*]const u8, bytes: u32, out: ?[*]u8, out_bytes: u32) i32 {
+    return table_inspection.expand(lent(block, bytes), given(out, out_bytes));
+}
+
+/// How many probes a filter block's content asks for.
+pub export fn varve_filter_probes(content: ?[*]const u8, bytes: u32) i32 {
+    return table_inspection.filterProbes(lent(content, bytes));
+}
+
+// ---------------------------------------------------------------------------------------------------------------
 
 /// Bounds the block cache, which all stores of the process share.
 pub export fn varve_cache_resize(bytes: f64) i32 {

@@ -14,12 +14,16 @@ export function addRepair(program: Command, { output }: Context): void {
     .action(async (path: string, options: { json?: true }) => {
       const report = await Varve.repair(path);
       if (options.json) return await output.write(`${JSON.stringify(report, null, 2)}\n`);
-      const { tables, logs, entries, lostTables, lostLogs, columnFamilies } = report;
-      for (const { path: file, reason } of [...lostTables, ...lostLogs]) {
+      const { tables, logs, blobs, entries, columnFamilies } = report;
+      const lost = [...report.lostTables, ...report.lostLogs, ...report.lostBlobs];
+      for (const { path: file, reason } of lost) {
         await output.write(`lost  ${oneLine(file)}: ${oneLine(reason)}\n`);
       }
       const names = columnFamilies.map((name) => oneLine(name, true)).join(", ");
-      await output.write(`kept  ${counted(tables, "table")}, ${counted(logs, "log segment")}`);
+      const segments = blobs === 0 ? "" : `, ${counted(blobs, "blob segment")}`;
+      await output.write(
+        `kept  ${counted(tables, "table")}${segments}, ${counted(logs, "log segment")}`,
+      );
       await output.write(` with ${counted(entries, "entry", "entries")}; ${names}\n`);
     });
 }

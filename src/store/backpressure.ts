@@ -11,7 +11,7 @@ import type { Family } from "../tree/family.ts";
 import type { Manifest } from "../tree/manifest.ts";
 import type { Events } from "./events.ts";
 import type { Families } from "./families.ts";
-import type { Flusher } from "./flusher.ts";
+import type { Flusher, Met } from "./flusher.ts";
 import type { Retention } from "./retention.ts";
 
 /** Beyond the total budget by this factor, writers wait; up to it, flushing is only begun. */
@@ -58,7 +58,10 @@ export class Backpressure implements CommitHost {
     reason: "",
   };
   #segment: Signal | undefined;
-  #segmentFailure: unknown;
+  #segmentFailure: Met | undefined;
+  /** What the writers at the head wait for, if it began when they came: what that meets is their answer, nothing earlier is. */
+  #awaitedSegment: Signal | undefined;
+  #awaitedFlush: Signal | undefined;
   #syncing: Signal | undefined;
   /** Committed bytes at which the next look is due. */
   #lookAgainAt = 0;
@@ -85,6 +88,7 @@ export class Backpressure implements CommitHost {
 
   memoryObstacle(): Signal | undefined {
     if (this.pipeline.counters.bytes < this.#lookAgainAt) return undefined;
+    const { met, running } = this.flusher;
     this.#lookAhead();
     let bytes = 0;
     let full: Family | undefined;
@@ -97,11 +101,15 @@ export class Backpressure implements CommitHost {
       this.#lookAgainAt = this.pipeline.counters.bytes + LOOK_EVERY_BYTES;
       return this.#treeObstacle();
     }
-    // Tried again by this very call; what the last try met is the answer to whoever needs the room.
-    const failure = this.flusher.takeFailure();
-    if (failure !== undefined) throw failure;
+    if (met !== undefined && met.attempt === this.#awaitedFlush) {
+      this.flusher.takeFailure();
+      throw met.error;
+    }
     const { changed } = full; // before the kick, which may fail at once
     this.flusher.kick();
+    if (running === undefined) {
+      this.#awaitedFlush = this.flusher.running ?? this.flusher.met?.attempt;
+    }
     return this.#stalled(changed, `flush of column family '${full.name}'`);
   }
 
@@ -149,10 +157,13 @@ export class Backpressure implements CommitHost {
   }
 
   segmentObstacle(payloadBytes: number, durable: boolean): Signal {
-    const failure = this.#segmentFailure;
+    const met = this.#segmentFailure;
     this.#segmentFailure = undefined;
-    if (failure !== undefined) throw failure;
-    return this.#stalled(this.#makeSegment(payloadBytes, durable), "a log segment");
+    if (met !== undefined && met.attempt === this.#awaitedSegment) throw met.error;
+    const isNew = this.#segment === undefined;
+    const made = this.#makeSegment(payloadBytes, durable);
+    if (isNew) this.#awaitedSegment = made;
+    return this.#stalled(made, "a log segment");
   }
 
   syncObstacle(): Signal {
@@ -210,7 +221,7 @@ export class Backpressure implements CommitHost {
     );
     startTask(this.log.jobs, task, (error, replaced) => {
       this.#segment = undefined;
-      this.#segmentFailure = error;
+      this.#segmentFailure = error === undefined ? undefined : { attempt: made, error };
       if (replaced !== undefined) startTask(this.log.jobs, this.#remove(replaced), rethrow);
       this.#syncOlder();
       made.set();

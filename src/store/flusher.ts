@@ -30,10 +30,16 @@ export interface FlushCounters {
   failures: number;
 }
 
+/** A failure, and which attempt met it: the signal that is set when the attempt ends. */
+export interface Met {
+  readonly attempt: Signal;
+  readonly error: unknown;
+}
+
 export class Flusher {
   readonly counters: FlushCounters = { count: 0, bytes: 0, failures: 0 };
   #running: Signal | undefined;
-  #failure: unknown;
+  #met: Met | undefined;
   #stopped = false;
   /** Set after construction: a flush may make a compaction worth it. */
   compactor!: Compactor;
@@ -56,8 +62,8 @@ export class Flusher {
     const running = this.#running = new Signal();
     startTask(this.files.jobs, this.#run(), (error) => {
       this.#running = undefined;
-      if (error === undefined) this.#failure = undefined; // what an earlier round met is over
-      else this.#failed(error);
+      if (error === undefined) this.#met = undefined; // what an earlier round met is over
+      else this.#failed(running, error);
       running.set();
       for (const family of this.families.all()) family.wake();
     });
@@ -68,11 +74,16 @@ export class Flusher {
     return this.#running;
   }
 
+  /** The last failure, until it is taken or a round ends well. */
+  get met(): Met | undefined {
+    return this.#met;
+  }
+
   /** The last failure, once: whoever takes it reports it to a caller. */
   takeFailure(): unknown {
-    const failure = this.#failure;
-    this.#failure = undefined;
-    return failure;
+    const error = this.#met?.error;
+    this.#met = undefined;
+    return error;
   }
 
   /** Flushes everything that is frozen now. Throws what prevented it. */
@@ -195,9 +206,9 @@ export class Flusher {
     yield* this.events.reporting(this.files.unlink(name));
   }
 
-  #failed(error: unknown): void {
+  #failed(attempt: Signal, error: unknown): void {
     this.counters.failures++;
-    this.#failure = error;
+    this.#met = { attempt, error };
     if (error instanceof VarveError) this.events.emit("error", error);
     else throw error;
   }

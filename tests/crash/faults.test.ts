@@ -63,3 +63,15 @@ test("a full disk refuses writes, keeps reading, opens, and goes on when there i
   await full.put("room", "again");
   await full.close();
 });
+
+// A log segment that could not be made ahead of its need was held against the put that came to need it, much later. A full disk
+// that had room again refused puts for it.
+// What a put is told is what was tried for it.
+test("a log segment that could not be made ahead is made when a put needs it", async () => {
+  using disk = new SimulatedDisk({ seed });
+  await using db = await Varve.open(PATH, { ...SMALL, disk });
+  await db.put("first", "1");
+  disk.failNext("allocate", "ENOSPC");
+  for (let index = 0; index < 40; index++) await db.put(`k${index}`, "x".repeat(5_000));
+  assert.ok(disk.operations.some((line) => / allocate .*ENOSPC/.test(line)), "the fault was met");
+});

@@ -18,7 +18,7 @@ const steps = [
   ["format", "deno", ["fmt", "--check"]],
   ["format of Zig", "zig", ["fmt", "--check", "src", "build.zig"], zig],
   ["lint", "deno", ["lint"]],
-  ["types", "deno", ["check", "mod.ts", "src", "tests"]],
+  ["types", "deno", ["check", "mod.ts", "src", "tests", "bench"]],
   ["types in Bun", "tsc", ["--noEmit"]],
   ["layout is up to date", "node", [".ci/check_layout.mjs"]],
   ["all four targets", "zig", ["build", "cross"], zig],

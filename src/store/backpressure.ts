@@ -22,8 +22,8 @@ const LOOK_EVERY_BYTES = 16 * 1024;
 const LIVE_SEGMENTS_MAX = 12;
 
 /** Tables of level 0 from which writers are slowed down, and at which they wait. */
-const LEVEL0_SLOW = 12;
-const LEVEL0_STOP = 32;
+const LEVEL0_SLOW = 20;
+const LEVEL0_STOP = 36;
 /** What compaction may owe before writers are slowed down, and before they wait, as a multiple of the base level's size. */
 const DEBT_SLOW_FACTOR = 64;
 const DEBT_STOP_FACTOR = 256;

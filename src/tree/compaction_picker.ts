@@ -2,7 +2,8 @@
  * Which tables to compact next: the policy of `docs/tree.md`, and nothing else. Pure; what is running comes in as an argument.
  *
  * Leveled: the last level takes what there is, and each level above a tenth of the one below, down to `levelBaseSize`: nine tenths of
- * the data lie in one sorted run, whatever their size (the dynamic levels of RocksDB).
+ * the data lie in one sorted run, whatever their size (the dynamic levels of RocksDB). Level 0 waits until it is worth what it makes
+ * the level below write again.
  */
 import { compareBytes } from "../base/bytes.ts";
 import type { Table } from "./version.ts";
@@ -10,9 +11,14 @@ import { type KeySpan, overlaps, spanOf, union } from "./key_span.ts";
 
 /** The deepest level. */
 export const LEVEL_LAST = 6;
-/** Tables of level 0 that make a compaction worth it. */
+/** Tables of level 0 that make a compaction worth it, if they hold at least half as much as the level that they go to. */
 export const LEVEL0_TABLES = 4;
+/** So many are compacted whatever they hold: reads look into each of them. */
+export const LEVEL0_TABLES_MAX = 8;
+const LEVEL0_SHARE = 1 / 2;
 const LEVEL_FACTOR = 10;
+/** Times `levelBaseSize` that a level takes from level 0 itself, before there is one between. */
+const BASE_GROWTH = 4;
 /** Sorted runs at which tiered compaction begins, and how much larger than its oldest run the whole may be. */
 const TIERED_RUNS = 8;
 const TIERED_SPACE = 3;
@@ -129,7 +135,7 @@ export function pickWhole(
 export function compactionDebt(levels: Levels, tuning: PickerTuning): number {
   if (tuning.compactionStyle === "tiered") return bytesOf(levels[0]);
   const targets = levelTargets(levels, tuning);
-  let debt = (levels[0]?.length ?? 0) >= LEVEL0_TABLES ? bytesOf(levels[0]) : 0;
+  let debt = scoreOf(levels, 0, targets) >= 1 ? bytesOf(levels[0]) : 0;
   for (let level = 1; level < LEVEL_LAST; level++) {
     debt += Math.max(0, bytesOf(levels[level] ?? []) - targets[level]) * LEVEL_FACTOR / 2;
   }
@@ -157,22 +163,20 @@ export function levelTargets(levels: Levels, { levelBaseSize }: PickerTuning): n
   const targets = new Array<number>(LEVEL_LAST + 1).fill(0);
   let target = Math.max(bytesOf(levels[LEVEL_LAST] ?? []), levelBaseSize);
   for (let level = LEVEL_LAST; level >= 1; level--) {
-    targets[level] = Math.max(target, levelBaseSize / LEVEL_FACTOR);
-    if (target <= levelBaseSize) break;
-    target /= LEVEL_FACTOR;
+    targets[level] = target;
+    if (target <= BASE_GROWTH * levelBaseSize) break;
+    target = Math.max(target / LEVEL_FACTOR, levelBaseSize);
   }
   return targets;
 }
 
 function scoreOf(levels: Levels, level: number, targets: readonly number[]): number {
-  const tables = levels[level];
+  const tables = levels[level] ?? [];
   if (tables.length === 0) return 0;
   if (level === 0) {
-    const base = Math.max(1, targets[baseLevel(targets)]);
-    return Math.max(
-      tables.length / LEVEL0_TABLES,
-      tables.length > 1 ? bytesOf(tables) / base / LEVEL0_TABLES : 0,
-    );
+    const rewritten = bytesOf(levels[baseLevel(targets)] ?? []);
+    const isWorthIt = bytesOf(tables) >= LEVEL0_SHARE * rewritten;
+    return tables.length / (isWorthIt ? LEVEL0_TABLES : LEVEL0_TABLES_MAX);
   }
   return targets[level] === 0 ? LEVEL_FACTOR : bytesOf(tables) / targets[level];
 }

@@ -6,6 +6,7 @@ import {
   type Compaction,
   isMove,
   LEVEL0_TABLES,
+  LEVEL0_TABLES_MAX,
   LEVEL_LAST,
   levelTargets,
   pickCompaction,
@@ -94,6 +95,17 @@ test("level 0 waits for its number of tables, then goes whole, with what it over
   assert.equal(picked.outputLevel, LEVEL_LAST);
   assert.ok(picked.bottom);
   assert.ok(!isMove(picked));
+});
+
+test("level 0 waits for more tables while they are little beside what they would make written again", () => {
+  const last = tableOf(0, 70, { level: LEVEL_LAST });
+  const small = Array.from({ length: LEVEL0_TABLES_MAX }, (_, index) => tableOf(index, 1 + index));
+  assert.equal(pickCompaction(levelsOf([last, ...small.slice(1)]), TUNING, IDLE), undefined);
+  const pressed = pickCompaction(levelsOf([last, ...small]), TUNING, IDLE);
+  assert.equal(pressed?.inputs.length, LEVEL0_TABLES_MAX + 1);
+  const large = Array.from({ length: LEVEL0_TABLES }, (_, index) => tableOf(index, 10 + index));
+  const picked = pickCompaction(levelsOf([last, ...large]), TUNING, IDLE);
+  assert.equal(picked?.inputs.length, LEVEL0_TABLES + 1);
 });
 
 test("tables of level 0 that meet nothing move by an edit", () => {

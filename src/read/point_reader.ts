@@ -74,7 +74,7 @@ export interface ReadCounters {
 
 export class PointReader {
   readonly counters: ReadCounters = { gets: 0, memtableHits: 0, tableReads: 0 };
-  /** Of one read in 64: looking at the clock takes as long as half a read from memory. */
+  /** Of one read in 64: looking at the clock costs more than all other counting. */
   readonly latency = new Histogram();
   readonly #probe: KeyProbe;
   readonly #slab = new ResultSlab();

@@ -39,8 +39,10 @@ export type { ValueEncodingOption } from "./src/api/encodings/value_encoding.ts"
 export type { Codec } from "./src/api/encodings/encoding.ts";
 export type { Tuple, TupleElement } from "./src/api/encodings/tuple.ts";
 export type { LostFile, RepairReport } from "./src/store/repair.ts";
-export type { FamilyStats, Stats } from "./src/api/stats.ts";
+export type { Latency } from "./src/base/histogram.ts";
+export type { FamilyStats, LevelStats, Stats } from "./src/api/stats.ts";
 export type {
+  CompactionEvent,
   EventName,
   EventTypes,
   FlushEvent,

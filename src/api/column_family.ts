@@ -8,7 +8,7 @@ import type { CursorOptions } from "../read/cursor.ts";
 import type { Merging } from "../read/merging.ts";
 import type { Page } from "../read/page.ts";
 import { LargeValue, type Pending, WOULD_BLOCK, WOULD_WALK } from "../read/pending.ts";
-import type { ReadTarget } from "../read/point_reader.ts";
+import { NOT_SAMPLED, type ReadTarget } from "../read/point_reader.ts";
 import type { Family } from "../tree/family.ts";
 import { rangeSpan } from "../tree/key_span.ts";
 import type { Encoding } from "./encodings/encoding.ts";
@@ -432,10 +432,18 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
     time: number | undefined,
   ): T | undefined | Promise<T | undefined> {
     const { reader, store } = this.#handle;
+    const started = reader.sampleStart();
     const cached = reader.getCached(target, key, sequence, time);
-    if (!isPending(cached)) return cached;
+    if (!isPending(cached)) {
+      if (started !== NOT_SAMPLED) reader.latency.record(performance.now() - started);
+      return cached;
+    }
     const kept = typeof key === "string" ? key : new Uint8Array(key);
-    return runTask(store.jobs, this.#readFromDisk(cached, target, kept, sequence, time));
+    const read = runTask(store.jobs, this.#readFromDisk(cached, target, kept, sequence, time));
+    return started === NOT_SAMPLED ? read : read.then((value) => {
+      reader.latency.record(performance.now() - started);
+      return value;
+    });
   }
 
   /** What memory answers, and a task for each of the rest, in the order of their keys, that fills in its value. */

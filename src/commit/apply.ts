@@ -12,6 +12,8 @@ const TYPE_AND_KEY_BYTES = LogEntry.typeAndKeyBytes >> 2;
 const VALUE_BYTES = LogEntry.valueBytes >> 2;
 const FAMILY = LogEntry.family >> 2;
 const RUN_WORDS = LogRun.BYTES >> 2;
+/** Types are smaller. */
+const TYPE_COUNT = 16;
 const ADDRESS_WORDS = BlobAddress.BYTES >> 2;
 
 /** The family that takes an entry, or `undefined` to leave it out (dropped, or in a table already). */
@@ -25,6 +27,8 @@ export class Applier {
   /** Whether one of the entries so far expires. */
   sawExpiry = false;
   onAddress: AddressVisitor | undefined;
+  /** Entries so far, by type. */
+  readonly counts = new Float64Array(TYPE_COUNT);
 
   constructor(context: Region) {
     this.#key = new KeyProbe(context, 0);
@@ -49,6 +53,7 @@ export class Applier {
       if (family !== undefined) {
         key.point(u32, word + ENTRY_WORDS, keyBytes);
         const type = typeAndKeyBytes & 0xff;
+        this.counts[type]++;
         const memtable = family.memtableFor(keyBytes, valueBytes);
         if (type === EntryType.deleteRange) {
           memtable.insertRange(key, sequence, valueStart, valueBytes, segment);

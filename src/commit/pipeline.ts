@@ -7,6 +7,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { VarveError } from "../base/errors.ts";
+import { Histogram } from "../base/histogram.ts";
 import type { BlobSegment } from "../blob/segment.ts";
 import type { BlobWriter } from "../blob/blob_writer.ts";
 import type { ValueWrite } from "../blob/value_write.ts";
@@ -34,6 +35,9 @@ const GROUP_BYTES_MAX = 8 << 20;
 const INLINE_BYTES_MAX = 1 << 20;
 /** How often the closing of a buffer is put off while further writes keep arriving in the same turn. */
 const CLOSING_ROUNDS_MAX = 100;
+/** The latency of one open buffer in eight is recorded, and of one blocking write in 64. */
+const BUFFER_SAMPLE_MASK = 7;
+const COMMIT_SAMPLE_MASK = 63;
 
 /** What the pipeline needs of the store around it. */
 export interface CommitHost {
@@ -53,6 +57,8 @@ export interface CommitCounters {
   writes: number;
   entries: number;
   bytes: number;
+  /** Logged bytes of groups of more than one write: they went out in a call that others' writes shared. */
+  bytesCoalesced: number;
 }
 
 /** Buffers that are committed together: one frame, one sync at most, one moment of visibility. */
@@ -67,6 +73,8 @@ interface Group {
   readonly durable: boolean;
   segment: number;
   lastSequence: number;
+  /** When a durable group's frame was begun. */
+  startedAt: number;
 }
 
 /** Buffers in order, and what the first of them waits for. */
@@ -76,7 +84,20 @@ interface Lane {
 }
 
 export class Pipeline {
-  readonly counters: CommitCounters = { groups: 0, syncGroups: 0, writes: 0, entries: 0, bytes: 0 };
+  readonly counters: CommitCounters = {
+    groups: 0,
+    syncGroups: 0,
+    writes: 0,
+    entries: 0,
+    bytes: 0,
+    bytesCoalesced: 0,
+  };
+  /** From a write's call to its acknowledgement; of some of them. */
+  readonly putLatency = new Histogram();
+  /** From a durable frame's start to its being on stable storage. */
+  readonly syncLatency = new Histogram();
+  #buffersOpened = 0;
+  #syncCommits = 0;
   readonly pool = new WriteBufferPool();
   readonly #applier: Applier;
   /** Syncs of large values stand in the log's lane: its thread is awake for the frame that follows. */
@@ -110,6 +131,11 @@ export class Pipeline {
     });
   }
 
+  /** Entries of an `EntryType` that were committed. */
+  entriesOf(type: number): number {
+    return this.#applier.counts[type];
+  }
+
   /** Whether nothing is pending. */
   get isIdle(): boolean {
     return this.#group === undefined && this.#open === undefined &&
@@ -126,6 +152,7 @@ export class Pipeline {
     }
     if (open === undefined) {
       open = this.#open = this.pool.take(bytes, logged);
+      if ((this.#buffersOpened++ & BUFFER_SAMPLE_MASK) === 0) open.startedAt = performance.now();
       this.#scheduleClose();
     }
     return open;
@@ -143,6 +170,7 @@ export class Pipeline {
   enqueue(buffer: WriteBuffer, durable: boolean): Promise<void> {
     buffer.writeCount = 1;
     buffer.durable = durable;
+    buffer.startedAt = performance.now();
     const { promise } = buffer;
     this.jobs.hold();
     this.#closeOpen();
@@ -156,6 +184,7 @@ export class Pipeline {
   commitSync(buffer: WriteBuffer, durable: boolean): void {
     buffer.writeCount = 1;
     buffer.durable = durable;
+    if ((this.#syncCommits++ & COMMIT_SAMPLE_MASK) === 0) buffer.startedAt = performance.now();
     buffer.retained = true;
     this.#closeOpen();
     this.#writes.queue.push(buffer);
@@ -339,6 +368,7 @@ export class Pipeline {
     group.lastSequence = this.visibility.lastGiven;
     this.#group = group;
     this.#unclaim();
+    if (group.durable) group.startedAt = performance.now();
     if (job === undefined) {
       this.#apply(group);
     } else if (blocking || (!group.durable && group.payloadBytes <= INLINE_BYTES_MAX)) {
@@ -365,7 +395,10 @@ export class Pipeline {
     }
     this.log.wrote(job, group.payloadBytes, group.durable);
     this.jobs.release(job);
-    if (group.durable) this.values.settled();
+    if (group.durable) {
+      this.values.settled();
+      this.syncLatency.record(performance.now() - group.startedAt);
+    }
     this.#apply(group);
   };
 
@@ -408,13 +441,17 @@ export class Pipeline {
   #settle(buffer: WriteBuffer, error: unknown): void {
     if (buffer.isAwaited) this.jobs.unhold();
     this.values.letGo(buffer.values);
+    if (buffer.startedAt > 0 && error === undefined) {
+      this.putLatency.record(performance.now() - buffer.startedAt, buffer.writeCount);
+    }
     buffer.settle(error);
     if (!buffer.retained) this.pool.give(buffer);
   }
 
-  #count({ buffers, durable }: Group): void {
+  #count({ buffers, durable, payloadBytes, writeCount }: Group): void {
     const { counters } = this;
     counters.groups++;
+    if (writeCount > 1) counters.bytesCoalesced += payloadBytes;
     if (durable) counters.syncGroups++;
     for (const buffer of buffers) {
       counters.writes += buffer.writeCount;
@@ -466,6 +503,7 @@ function nextGroup(lane: Lane): Group {
     durable,
     segment: 0,
     lastSequence: 0,
+    startedAt: 0,
   };
 }
 

@@ -35,6 +35,8 @@ export class WriteBuffer {
   retained = false;
   done = false;
   error: unknown;
+  /** When its first write came, of those whose latency is recorded; zero of the others. */
+  startedAt = 0;
   #end: number = LogRun.BYTES;
   /** Large values whose addresses belong into its entries. */
   readonly values: ValueWrite[] = [];
@@ -166,6 +168,7 @@ export class WriteBuffer {
     this.#end = LogRun.BYTES;
     this.retained = this.done = false;
     this.error = undefined;
+    this.startedAt = 0;
     this.values.length = 0;
     this.#valuesEnded = undefined;
     this.#promise = undefined;

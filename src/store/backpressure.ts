@@ -2,6 +2,7 @@
  * Says when writers must wait: for a memtable's flush, or for the next log segment. And looks ahead, so that they seldom do.
  */
 import { VarveError } from "../base/errors.ts";
+import { Histogram } from "../base/histogram.ts";
 import type { CommitHost, Pipeline } from "../commit/pipeline.ts";
 import type { Log } from "../log/log.ts";
 import type { Segment } from "../log/segment.ts";
@@ -57,6 +58,7 @@ export class Backpressure implements CommitHost {
     delayMilliseconds: 0,
     reason: "",
   };
+  readonly latency = new Histogram();
   #segment: Signal | undefined;
   #segmentFailure: Met | undefined;
   /** What the writers at the head wait for, if it began when they came: what that meets is their answer, nothing earlier is. */
@@ -255,7 +257,9 @@ export class Backpressure implements CommitHost {
     this.stalls.reason = reason;
     this.events.emit("stall", { reason });
     signal.whenSet(() => {
-      this.stalls.milliseconds += performance.now() - started;
+      const milliseconds = performance.now() - started;
+      this.stalls.milliseconds += milliseconds;
+      this.latency.record(milliseconds);
     });
     return signal;
   }

@@ -6,6 +6,7 @@
  * next flush tries again.
  */
 import { VarveError } from "../base/errors.ts";
+import { Histogram } from "../base/histogram.ts";
 import type { TableRecord } from "../format/manifest_edit.ts";
 import type { Files } from "../native/files.ts";
 import { FileKind } from "../native/layout.gen.ts";
@@ -78,6 +79,7 @@ export class Compactor {
     milliseconds: 0,
     failures: 0,
   };
+  readonly latency = new Histogram();
   readonly #running = new Set<Running>();
   /** By family: per level, the largest key of the last table that was compacted there. */
   readonly #cursors = new WeakMap<Family, Map<number, Uint8Array>>();
@@ -215,6 +217,7 @@ export class Compactor {
     if (this.#moves(family, compaction)) {
       yield* this.#move(family, compaction);
       this.counters.moves += inputs.length;
+      family.traffic[outputLevel].bytesIn += bytesAbove(compaction);
       return;
     }
     const outcome = yield* this.#merge(running);
@@ -314,6 +317,11 @@ export class Compactor {
     this.counters.entriesIn += entriesIn;
     this.counters.entriesOut += entriesOut;
     this.counters.milliseconds += milliseconds;
+    this.latency.record(milliseconds);
+    const traffic = family.traffic[compaction.outputLevel];
+    traffic.bytesIn += bytesAbove(compaction);
+    traffic.bytesRead += bytesRead;
+    traffic.bytesWritten += bytesWritten;
     this.events.emit("compaction", {
       columnFamily: family.name,
       reason: compaction.reason,
@@ -333,4 +341,10 @@ export class Compactor {
     this.counters.failures++;
     this.events.emit("error", error);
   }
+}
+
+/** What comes down with a compaction. One within a level, of tables that overlap there, brings itself. */
+function bytesAbove({ inputs, outputLevel }: Compaction): number {
+  const above = inputs.filter(({ record }) => record.level < outputLevel);
+  return above.reduce((sum, { record }) => sum + record.fileBytes, 0);
 }

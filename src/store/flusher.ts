@@ -6,6 +6,7 @@
  * needs it, durably. A flush that fails changes nothing; it is reported and tried again.
  */
 import { VarveError } from "../base/errors.ts";
+import { Histogram } from "../base/histogram.ts";
 import type { Pipeline } from "../commit/pipeline.ts";
 import type { Memtable } from "../memtable/memtable.ts";
 import type { Files } from "../native/files.ts";
@@ -38,6 +39,7 @@ export interface Met {
 
 export class Flusher {
   readonly counters: FlushCounters = { count: 0, bytes: 0, failures: 0 };
+  readonly latency = new Histogram();
   #running: Signal | undefined;
   #met: Met | undefined;
   #stopped = false;
@@ -145,13 +147,17 @@ export class Flusher {
       this.clock.now(),
     );
     if (!(yield* this.#install(family, memtable, table))) return;
+    const milliseconds = performance.now() - started;
+    this.latency.record(milliseconds);
     this.counters.count++;
     this.counters.bytes += table.record.fileBytes;
+    family.traffic[0].bytesIn += table.record.fileBytes;
+    family.traffic[0].bytesWritten += table.record.fileBytes;
     this.events.emit("flush", {
       columnFamily: family.name,
       entries: table.record.entryCount,
       bytes: table.record.fileBytes,
-      milliseconds: performance.now() - started,
+      milliseconds,
     });
   }
 

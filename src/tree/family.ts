@@ -11,6 +11,7 @@ import { MergeOperator } from "../native/layout.gen.ts";
 import type { Region } from "../native/region.ts";
 import { Signal } from "../native/signal.ts";
 import { compactionDebt } from "./compaction_picker.ts";
+import { newTraffic } from "./traffic.ts";
 import { releaseTable, type Table, Version } from "./version.ts";
 
 /** How the data blocks of one level are compressed. */
@@ -45,6 +46,8 @@ export class Family {
   /** Bytes that compaction has yet to move: see `compactionDebt`. */
   debt: number;
   dropped = false;
+  /** By level. */
+  readonly traffic = newTraffic();
   /** Whether values are integers of eight bytes, for the merge operator works on no others. */
   holdsIntegers = false;
   #operator: OperatorRecord | undefined;

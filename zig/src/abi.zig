@@ -692,7 +692,13 @@ pub const Counters = extern struct {
     jobs_run: u64,
     /// Calls that wrote values to blob segments.
     blob_write_calls: u64,
+    /// Tables that point reads looked into, by level, and point reads that ended at a level.
+    level_probes: [level_count]u64,
+    level_hits: [level_count]u64,
 };
+
+/// No tree is deeper; what a version has below counts as the last.
+pub const level_count: u32 = 7;
 
 /// Words that every Worker of the process sees. All are accessed with sequentially consistent atomics.
 pub const StoreShared = extern struct {

@@ -96,27 +96,50 @@ fn lookup(version: i32, key: []const u8, sequence: f64, access: Access, failure:
 fn search(version: *const table_set.Version, key: []const u8, sequence: u64, access: Access, failure: *Fault) fault.Error!?Answer {
     if (version.list.len == 0) return null;
     const hash = filter.hashKey(key);
+    var tally: Tally = .{};
     for (version.levels, 0..) |level, number| {
+        var found: ?Answer = null;
         if (number == 0) {
-            if (try searchNewest(level, key, hash, sequence, access, failure)) |answer| return answer;
+            found = try searchNewest(level, key, hash, sequence, access, failure, &tally);
         } else {
             const index = table_iterator.tableFor(level, key);
             if (index == level.len) continue;
-            if (try searchTable(level[index], key, hash, sequence, access, failure)) |answer| return answer;
+            found = try searchTable(level[index], key, hash, sequence, access, failure, tally.at(number));
         }
+        const answer = found orelse continue;
+        tally.add(version.list[0].file.counters, number);
+        return answer;
     }
+    tally.add(version.list[0].file.counters, null);
     return null;
 }
 
+/// Where one read looked. It counts when the read has its answer: one that would block comes again.
+const Tally = struct {
+    probes: [abi.level_count]u32 = @splat(0),
+
+    fn at(self: *Tally, level: usize) *u32 {
+        return &self.probes[@min(level, abi.level_count - 1)];
+    }
+
+    fn add(self: *const Tally, counters: *abi.Counters, hit: ?usize) void {
+        for (self.probes, &counters.level_probes) |count, *total| {
+            if (count > 0) _ = @atomicRmw(u64, total, .Add, count, .monotonic);
+        }
+        const level = hit orelse return;
+        _ = @atomicRmw(u64, &counters.level_hits[@min(level, abi.level_count - 1)], .Add, 1, .monotonic);
+    }
+};
+
 /// One comparison a table where they do not overlap in age, for the newest comes first.
-fn searchNewest(level: []const *Table, key: []const u8, hash: u64, sequence: u64, access: Access, failure: *Fault) fault.Error!?Answer {
+fn searchNewest(level: []const *Table, key: []const u8, hash: u64, sequence: u64, access: Access, failure: *Fault, tally: *Tally) fault.Error!?Answer {
     var newest: ?Answer = null;
     errdefer if (newest) |answer| answer.release();
     for (level) |table| {
         const known = if (newest) |answer| internal_key.sequenceOf(answer.trailer) else 0;
         if (newest != null and table.properties.largest_sequence <= known) continue;
         if (table.endsBefore(key)) continue;
-        const answer = try searchTable(table, key, hash, sequence, access, failure) orelse continue;
+        const answer = try searchTable(table, key, hash, sequence, access, failure, tally.at(0)) orelse continue;
         if (newest) |before| {
             if (internal_key.sequenceOf(answer.trailer) <= known) {
                 answer.release();
@@ -130,8 +153,9 @@ fn searchNewest(level: []const *Table, key: []const u8, hash: u64, sequence: u64
 }
 
 /// REQUIRES: the table does not end before the key.
-fn searchTable(table: *Table, key: []const u8, hash: u64, sequence: u64, access: Access, failure: *Fault) fault.Error!?Answer {
+fn searchTable(table: *Table, key: []const u8, hash: u64, sequence: u64, access: Access, failure: *Fault, probes: *u32) fault.Error!?Answer {
     if (internal_key.compareKeys(key, table.properties.smallest_key) == .lt) return null;
+    probes.* += 1;
     // Before the filter, which knows nothing of them.
     const cover = if (table.ranges) |ranges| ranges.cover(key, sequence) else 0;
     const found = try table.find(key, hash, sequence, access, failure) orelse

@@ -1,33 +1,50 @@
-/** `varve stats`: what the store says of itself. */
-import type { Command } from "commander";
+/** `varve stats`: the shape of a store, and what it says of itself. */
+import { setTimeout } from "node:timers/promises";
+import { type Command, InvalidArgumentError } from "commander";
 import type { Context } from "../context.ts";
-import { openToRead } from "../store.ts";
-import { oneLine } from "../text.ts";
+import { picture } from "../stats/picture.ts";
+import { statsOrShape } from "../stats/shape.ts";
 
-export function addStats(program: Command, { output }: Context): void {
+const WATCH_SECONDS = 2;
+/** To the upper left corner, and empty what is below. */
+const REDRAW = "\u001b[H\u001b[J";
+
+interface StatsOptions {
+  readonly json?: true;
+  /** Seconds, or `true` for the default. */
+  readonly watch?: number | true;
+}
+
+export function addStats(program: Command, { output, signal }: Context): void {
   program.command("stats")
-    .description("print the store's counters and shape")
+    .description(
+      "draw the store's tree: levels, tables, bytes; of one that another process writes to, by its manifest",
+    )
     .argument("<store>", "directory of the store")
-    .option("--json", "as JSON")
-    .action(async (path: string, options: { json?: true }) => {
-      await using db = await openToRead(path);
-      const json = JSON.stringify(db.stats(), null, 2);
-      if (options.json) return await output.write(`${json}\n`);
-      const rows = [...leaves(JSON.parse(json), "")];
-      const nameWidth = Math.max(...rows.map(([name]) => name.length));
-      for (const [name, value] of rows) {
-        await output.write(`${name.padEnd(nameWidth)}  ${value}\n`);
+    .option("--json", "everything, as JSON; with --watch one line each time")
+    .option("--watch [seconds]", `again every so many seconds (${WATCH_SECONDS})`, secondsOf)
+    .action(async (path: string, { json, watch }: StatsOptions) => {
+      for (;;) {
+        const stats = await statsOrShape(path);
+        if (json) {
+          await output.write(`${JSON.stringify(stats, null, watch === undefined ? 2 : 0)}\n`);
+        } else {
+          if (watch !== undefined && output.isTerminal) await output.write(REDRAW);
+          await output.write(`${picture(stats).join("\n")}\n`);
+          if (watch !== undefined && !output.isTerminal) await output.write("\n");
+        }
+        if (watch === undefined) return;
+        await output.flush();
+        const seconds = watch === true ? WATCH_SECONDS : watch;
+        await setTimeout(seconds * 1000, undefined, { signal }).catch(() =>
+          signal.throwIfAborted()
+        );
       }
     });
 }
 
-/** Every value in the tree with its path: `levels.0.files`. */
-function* leaves(node: unknown, path: string): Generator<[string, string]> {
-  if (typeof node !== "object" || node === null) {
-    yield [oneLine(path), oneLine(String(node))];
-    return;
-  }
-  for (const [name, child] of Object.entries(node)) {
-    yield* leaves(child, path === "" ? name : `${path}.${name}`);
-  }
+function secondsOf(text: string): number {
+  const seconds = Number(text);
+  if (seconds >= 0.1 && seconds <= 86_400) return seconds;
+  throw new InvalidArgumentError("Takes seconds from 0.1 to 86400.");
 }

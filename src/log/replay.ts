@@ -92,10 +92,11 @@ class Replay {
     );
     const bytes = yield* this.files.size(file);
     if (bytes > SEGMENT_BYTES_MAX) throw damage(path, bytes, "it is larger than any segment");
-    const region = reserveRegion(Math.max(bytes, BLOCK_BYTES));
+    const wanted = this.#bytesThatCount(number, bytes);
+    const region = reserveRegion(wanted);
     let blocks: boolean;
     try {
-      const read = yield* this.files.read(file, region, 0, bytes);
+      const read = yield* this.files.read(file, region, 0, Math.min(bytes, wanted));
       if (read < BLOCK_BYTES) throw damage(path, read, "its header is cut off");
       const header = decodeSegmentHeader(region);
       if (typeof header === "string") throw damage(path, 0, header);
@@ -118,6 +119,13 @@ class Replay {
     }
     const segment: Segment = { number, file, blocks, bytes, unsynced: false };
     (this.#ended && number > this.#position.segment ? this.#dropped : this.#segments).push(segment);
+  }
+
+  /** Behind a clean close there is nothing; how much was reserved there does not matter. */
+  #bytesThatCount(number: number, bytes: number): number {
+    const { cleanClose } = this.record;
+    const end = cleanClose?.segment === number ? roundUp(cleanClose.offset) : bytes;
+    return Math.max(Math.min(bytes, end), BLOCK_BYTES);
   }
 
   /**

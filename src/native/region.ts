@@ -1,6 +1,6 @@
 /**
  * Regions: page-aligned native memory that is never unmapped while the process lives. A region is named by a
- * small integer; its views are made once per Worker and kept for ever, for a reused region keeps its address.
+ * small integer; its views are made once per Worker and kept while it is in use: a reused region keeps its address.
  *
  * Words that another thread may write are read with `Atomics`; plain reads touch only what was published before.
  */
@@ -31,8 +31,16 @@ export function region(id: number): Region {
   return views[id] ??= makeViews(id);
 }
 
+/**
+ * Views of larger regions are let go with them. Bun's collector counts the memory under a view as if it were its own, and
+ * lets garbage grow in proportion.
+ */
+const KEPT_VIEW_BYTES = 1 << 20;
+
 /** Gives a region back to the pool. Its views stay valid, their content does not. */
 export function releaseRegion(id: number): void {
+  const known = views[id];
+  if (known !== undefined && known.bytes > KEPT_VIEW_BYTES) views[id] = undefined;
   const result = native().call.varve_region_release(id);
   if (result < 0) throw nativeError(result, `Cannot release native region ${id}`);
 }

@@ -331,13 +331,14 @@ export const CompactionRequest = {
   filterBitsPerKey: 36,
   compression: 40,
   compressionLevel: 44,
-  firstNumber: 48,
-  numberCount: 56,
-  blobNumber: 64,
-  targetBytes: 72,
-  now: 80,
-  bytesPerSecond: 88,
-  BYTES: 96,
+  blobFile: 48,
+  firstNumber: 56,
+  numberCount: 64,
+  blobNumber: 72,
+  targetBytes: 80,
+  now: 88,
+  bytesPerSecond: 96,
+  BYTES: 104,
 } as const;
 
 export const CompactionJob = {
@@ -349,7 +350,8 @@ export const CompactionJob = {
   bytesWritten: 64,
   entriesIn: 72,
   entriesOut: 80,
-  BYTES: 88,
+  blobBytes: 88,
+  BYTES: 96,
 } as const;
 
 export const GetJob = {

@@ -180,6 +180,7 @@ export class Flusher {
     }
     family.install(memtable, table, this.context);
     this.compactor.kick();
+    this.compactor.collector.kick();
     yield* this.#removeLogs();
     return true;
   }

@@ -27,6 +27,32 @@ function enlarged(operations: readonly StoreOperation[]): StoreOperation[] {
   });
 }
 
+/** Keys that stay among others that are overwritten, over several segments: the garbage is collected. */
+const COLLECTED: readonly StoreOperation[] = [0, 1, 2, 3].flatMap((round) => [
+  write({
+    [`default/cold ${round}`]: 40_000,
+    "default/hot a": 60_000,
+    "default/hot b": 60_000,
+    "default/hot c": 60_000,
+  }, round % 2 === 0 ? "sync" : "buffered"),
+  flush,
+]);
+
+CASES.push({ name: "garbage of large values", operations: COLLECTED, blobThreshold: 1024 });
+
+test("that program leaves garbage in segments, and it is collected", async () => {
+  using disk = new SimulatedDisk({ seed });
+  const driver = new Driver(disk, 1024);
+  await driver.open();
+  await driver.run(COLLECTED);
+  // Only who waits for something moves a simulated disk's jobs on.
+  while (driver.db.stats().compaction.running > 0) await driver.db.verify();
+  const { blobs, compaction } = driver.db.stats();
+  assert.ok(blobs.segmentsRemoved > 0, JSON.stringify(blobs));
+  assert.ok(compaction.blobBytes > 0, JSON.stringify({ compaction, blobs }));
+  await driver.close();
+});
+
 for (const { name, operations, blobThreshold } of CASES) {
   test(`a crash behind every operation of: ${name} (VARVE_SEED=${seed})`, () =>
     seeded(async () => {

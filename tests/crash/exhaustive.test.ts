@@ -4,7 +4,7 @@ import { everyCrash, SimulatedDisk, type StoreOperation } from "../../testing.ts
 import { test } from "../harness.ts";
 import { Driver } from "./driver.ts";
 import { isSame, show } from "./history.ts";
-import { PROGRAMS } from "./programs.ts";
+import { COLLECTED, PROGRAMS } from "./programs.ts";
 import { CountedDisk } from "./counted_disk.ts";
 import { crashes, seed, seeded } from "./support.ts";
 
@@ -26,17 +26,6 @@ function enlarged(operations: readonly StoreOperation[]): StoreOperation[] {
     return { ...operation, changes };
   });
 }
-
-/** Keys that stay among others that are overwritten, over several segments: the garbage is collected. */
-const COLLECTED: readonly StoreOperation[] = [0, 1, 2, 3].flatMap((round) => [
-  write({
-    [`default/cold ${round}`]: 40_000,
-    "default/hot a": 60_000,
-    "default/hot b": 60_000,
-    "default/hot c": 60_000,
-  }, round % 2 === 0 ? "sync" : "buffered"),
-  flush,
-]);
 
 CASES.push({ name: "garbage of large values", operations: COLLECTED, blobThreshold: 1024 });
 

@@ -513,6 +513,7 @@ function* countRows(view: View): Task<number> {
     while (view.cursor !== undefined) {
       view.requireLive();
       const page = yield* view.cursor.nextTask();
+      view.requireLive();
       if (page === undefined) break;
       count += page.count;
     }

@@ -175,8 +175,9 @@ class AsyncRows<T> extends Rows<T> implements AsyncIterableIterator<T> {
       if (this.pageIsUsed) {
         this.page = await this.#nextPage();
         this.index = 0;
-        if (this.page === undefined) return this.finish();
+        // A cursor that was closed meanwhile has no page, and that is not the range's end.
         this.view.requireLive();
+        if (this.page === undefined) return this.finish();
       }
       return this.row();
     } catch (error) {

@@ -105,6 +105,11 @@ export interface Stats {
     /** Segments on record, and their bytes on the disk. */
     readonly segments: number;
     readonly bytes: number;
+    /** Bytes of values in whole blocks: what tables point to or is too young to tell, and what nothing points to any more. */
+    readonly liveBytes: number;
+    readonly deadBytes: number;
+    /** Segments that nothing pointed to any more. */
+    readonly segmentsRemoved: number;
     /** Values written and their bytes, and the system calls that carried them. */
     readonly valuesWritten: number;
     readonly valueBytes: number;
@@ -131,6 +136,8 @@ export interface Stats {
     readonly bytesWritten: number;
     readonly entriesIn: number;
     readonly entriesOut: number;
+    /** Bytes of large values that were copied out of blob segments with much garbage. */
+    readonly blobBytes: number;
     readonly milliseconds: number;
     readonly failures: number;
     readonly running: number;
@@ -173,7 +180,7 @@ export interface LevelStats {
 }
 
 export function statsOf({ store, reader }: Handle): Stats {
-  const { pipeline, flusher, compactor, backpressure, log, health, values } = store;
+  const { pipeline, flusher, compactor, collector, backpressure, log, health, values } = store;
   const groups = pipeline.counters.groups;
   const cacheHits = counter(store, Counters.cacheHits);
   const cacheMisses = counter(store, Counters.cacheMisses);
@@ -243,6 +250,8 @@ export function statsOf({ store, reader }: Handle): Stats {
     blobs: {
       segments: values.segments.size,
       bytes: [...values.segments.values()].reduce((sum, segment) => sum + segment.bytes, 0),
+      ...collector.usage,
+      segmentsRemoved: collector.counters.segmentsRemoved,
       valuesWritten: values.counters.values,
       valueBytes: values.counters.bytes,
       writeCalls: counter(store, Counters.blobWriteCalls),

@@ -22,9 +22,9 @@ import { BLOB_SEGMENT_START, type BlobSegment, createBlobSegment } from "./segme
 import { inBlocks, type ValueMemory } from "./value_memory.ts";
 import type { ValueWrite } from "./value_write.ts";
 
-/** A store's first segment; each next one is four times as large, up to `segmentBytes`. */
-const FIRST_SEGMENT_BYTES = 1 << 20;
-const SEGMENT_GROWTH = 4;
+/** A segment has at least this, and else a share of what there is, up to `segmentBytes`. */
+const SEGMENT_BYTES_MIN = 1 << 20;
+const SEGMENT_SHARE = 1 / 4;
 /** A value that takes more of a whole segment than this has one of its own. */
 const SHARED_PART_MAX = 0.25;
 /** The next segment is made when the current one is this full. */
@@ -87,7 +87,6 @@ export class BlobWriter {
   readonly #spares: BlobSegment[] = [];
   #open: BlobSegment | undefined;
   #making: Signal | undefined;
-  #nextBytes = FIRST_SEGMENT_BYTES;
   #writing = 0;
   #writingBytes = 0;
   #awaitsJob = false;
@@ -145,13 +144,12 @@ export class BlobWriter {
   }
 
   /**
-   * Values that records stand on which readers see from now on. `sequence` is at or above those of the records; `logged`: they are in
-   * the log, so recovery would have to check the values.
+   * Values that records stand on which readers see from now on. `logged`: they are in the log, so recovery would have to check
+   * the values.
    */
-  use(values: readonly ValueWrite[], sequence: number, logged: boolean): void {
+  use(values: readonly ValueWrite[], logged: boolean): void {
     for (const { segment, mark, bytes } of values) {
       segment!.used = Math.max(segment!.used, mark);
-      segment!.lastSequence = Math.max(segment!.lastSequence, sequence);
       if (logged) this.#unsyncedBytes += bytes;
       // What was acknowledged now can never be on stable storage.
       if (segment!.failure !== undefined && segment!.owesSync) this.#poison(segment!.failure);
@@ -214,6 +212,11 @@ export class BlobWriter {
       if (this.health.failure === undefined) yield* this.#cut(segment);
       yield* this.#closeFile(segment);
     }
+  }
+
+  /** A segment that compaction has filled, from when it is on record. */
+  adopt(segment: BlobSegment): void {
+    this.segments.set(segment.number, segment);
   }
 
   /** Forgets a segment that is on record no more. */
@@ -368,7 +371,12 @@ export class BlobWriter {
   *#addSegment(valueBytes: number): Task<void> {
     this.health.requireSound("make a blob segment");
     const number = this.host.takeFileNumber();
-    const usual = Math.min(this.#nextBytes, this.options.segmentBytes);
+    let total = 0;
+    for (const segment of this.segments.values()) total += segment.bytes;
+    const usual = Math.min(
+      Math.max(SEGMENT_BYTES_MIN, SEGMENT_SHARE * total),
+      this.options.segmentBytes,
+    );
     const bytes = Math.max(inBlocks(usual), BLOB_SEGMENT_START + valueBytes);
     const { files, options, storeId } = this;
     const segment = yield* createBlobSegment(files, number, bytes, options.direct, storeId);
@@ -380,7 +388,6 @@ export class BlobWriter {
       if (this.health.failure === undefined) yield* files.unlink(segment.file!);
       throw error;
     }
-    this.#nextBytes = Math.min(this.#nextBytes * SEGMENT_GROWTH, options.segmentBytes);
     this.segments.set(number, segment);
     this.#spares.push(segment);
   }

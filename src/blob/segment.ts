@@ -32,10 +32,10 @@ export class BlobSegment {
   synced = 0;
   /** The greatest mark that an acknowledged record stands on. */
   used = 0;
-  /** Values whose writes have not ended: their records may still be applied. */
+  /** Values of writes that have not ended: their records may still be applied. */
   held = 0;
-  /** The newest entry that ever pointed here. */
-  lastSequence = 0;
+  /** A value in it cannot be read: it stays as it is. */
+  stuck = false;
   /** The failed sync behind which nothing more can be made durable. */
   failure: unknown;
   /** `file`: for writing; there is none once everything is on stable storage. `bytes`: the file's length. */
@@ -47,6 +47,16 @@ export class BlobSegment {
     segment.end = bytes;
     segment.sealed = true;
     return segment;
+  }
+
+  /** Bytes for values, those that nothing points to included. */
+  get valueBytes(): number {
+    return Math.max(0, this.end - BLOB_SEGMENT_START);
+  }
+
+  /** It takes no value any more, and each that it took is in a memtable, or will never be. */
+  get isSettled(): boolean {
+    return this.sealed && this.writing === 0 && this.held === 0;
   }
 
   hasRoom(bytes: number): boolean {

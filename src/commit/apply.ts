@@ -2,7 +2,10 @@
  * Puts a run of encoded entries into the memtables: after its group is durable, and again when recovery replays the log.
  */
 import { wordsOf } from "../base/words.ts";
+import { inBlocks } from "../blob/value_memory.ts";
+import { readAddress, type ValueAddress } from "../format/blob_address.ts";
 import { KeyProbe } from "../memtable/key_probe.ts";
+import type { Memtable } from "../memtable/memtable.ts";
 import { BlobAddress, EntryType, LogEntry, LogRun } from "../native/layout.gen.ts";
 import type { Region } from "../native/region.ts";
 import type { Family } from "../tree/family.ts";
@@ -19,8 +22,8 @@ const ADDRESS_WORDS = BlobAddress.BYTES >> 2;
 /** The family that takes an entry, or `undefined` to leave it out (dropped, or in a table already). */
 export type FamilyOf = (id: number, sequence: number) => Family | undefined;
 
-/** Told of each address of a large value that goes into a memtable: it stands at this word. */
-export type AddressVisitor = (u32: Uint32Array, word: number, sequence: number) => void;
+/** Told of each address of a large value that goes into a memtable. */
+export type AddressVisitor = (address: ValueAddress, sequence: number) => void;
 
 export class Applier {
   readonly #key: KeyProbe;
@@ -60,7 +63,7 @@ export class Applier {
         } else {
           memtable.insert(key, type, sequence, valueStart, valueBytes, segment);
           if (type >= EntryType.putExpiring) {
-            this.#sawUncommon(type, u32, valueStart + wordsOf(valueBytes), sequence);
+            this.#sawUncommon(memtable, type, u32, valueStart + wordsOf(valueBytes), sequence);
           }
         }
       }
@@ -68,8 +71,17 @@ export class Applier {
     }
   }
 
-  #sawUncommon(type: number, u32: Uint32Array, valueEnd: number, sequence: number): void {
+  #sawUncommon(
+    memtable: Memtable,
+    type: number,
+    u32: Uint32Array,
+    valueEnd: number,
+    sequence: number,
+  ): void {
     if (type !== EntryType.putBlob) this.sawExpiry = true;
-    if (type !== EntryType.putExpiring) this.onAddress?.(u32, valueEnd - ADDRESS_WORDS, sequence);
+    if (type === EntryType.putExpiring) return;
+    const address = readAddress(u32, valueEnd - ADDRESS_WORDS);
+    memtable.pointTo(address.number, inBlocks(address.bytes));
+    this.onAddress?.(address, sequence);
   }
 }

@@ -46,6 +46,8 @@ export interface CommitHost {
   memoryObstacle(): Signal | undefined;
   /** A segment for a frame of this size is being made; set when that ended. May throw what prevents it. */
   segmentObstacle(payloadBytes: number, durable: boolean): Signal;
+  /** Large values became visible: their memtables may be full although little was committed. */
+  valuesApplied(): void;
   /** Full segments are being synced, more than one frame's write can; set when that ended. */
   syncObstacle(): Signal;
 }
@@ -410,9 +412,7 @@ export class Pipeline {
         this.#applier.apply(buffer.region, 0, buffer.logged ? group.segment : 0, this.#familyOf);
       }
       this.visibility.publish(group.lastSequence);
-      for (const { values, logged } of group.buffers) {
-        if (values.length > 0) this.values.use(values, group.lastSequence, logged);
-      }
+      this.#useValues(group);
     } catch (error) {
       // Half a group may be in the memtables, none of it visible: nothing may be acknowledged on top of it.
       this.health.poison(
@@ -430,6 +430,16 @@ export class Pipeline {
     this.#count(group);
     for (const buffer of group.buffers) this.#settle(buffer, undefined);
     if (!this.isIdle) this.#scheduleClose();
+  }
+
+  #useValues({ buffers }: Group): void {
+    let isUsed = false;
+    for (const { values, logged } of buffers) {
+      if (values.length === 0) continue;
+      this.values.use(values, logged);
+      isUsed = true;
+    }
+    if (isUsed) this.host.valuesApplied();
   }
 
   /** Fails buffers that nothing was done for, or whose frame is in doubt. */

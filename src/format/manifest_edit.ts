@@ -24,7 +24,7 @@ export interface OperatorRecord {
   readonly name: string;
 }
 
-/** How many bytes of values a table has in a blob segment. */
+/** How many bytes of values, in whole blocks, a table has in a blob segment. */
 export interface BlobUse {
   readonly number: number;
   readonly bytes: number;

@@ -65,6 +65,9 @@ export class Memtable {
   readonly region: Region;
   readonly #u32: Uint32Array<ArrayBuffer>;
   readonly #budgetWords: number;
+  /** Blob segments that entries point to. */
+  readonly #blobs = new Set<number>();
+  #blobBytes = 0;
 
   private constructor(family: number, budgetBytes: number, reserved: number) {
     this.region = reserveRegion(reserved);
@@ -178,6 +181,22 @@ export class Memtable {
     Atomics.store(u32, NEWEST_RANGE, entry);
     Atomics.add(u32, RANGE_COUNT, 1);
     Atomics.store(u32, NEWEST, entry);
+  }
+
+  /** Notes that an entry points to so many bytes of a blob segment. */
+  pointTo(blob: number, bytes: number): void {
+    this.#blobs.add(blob);
+    this.#blobBytes += bytes;
+  }
+
+  /** The blob segments that entries point to. */
+  get blobs(): ReadonlySet<number> {
+    return this.#blobs;
+  }
+
+  /** Bytes that they point to there, those of entries that newer ones hide included. */
+  get blobBytes(): number {
+    return this.#blobBytes;
   }
 
   /** The newest entry of a key up to a sequence number, as a word offset; zero if there is none. */

@@ -99,7 +99,10 @@ export class Cursor {
     return this.#take(result);
   }
 
-  /** The same as a task: what is not in memory is read, and ordered, on an I/O thread. */
+  /**
+   * The same as a task: what is not in memory is read, and ordered, on an I/O thread. `undefined` also if the cursor is closed
+   * meanwhile.
+   */
   *nextTask(): Task<Page | undefined> {
     const page = this.nextCached();
     if (page !== WOULD_BLOCK) return page;
@@ -118,7 +121,8 @@ export class Cursor {
       throw merging;
     }
     jobs.release(job);
-    return this.#take(result);
+    // Its page may be another cursor's by now.
+    return this.#closed ? undefined : this.#take(result);
   }
 
   /** Unpins everything. Closing twice is fine. */

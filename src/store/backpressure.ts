@@ -88,6 +88,11 @@ export class Backpressure implements CommitHost {
     return this.families.get(id);
   }
 
+  valuesApplied(): void {
+    for (const { isFull } of this.families.all()) if (isFull) this.#lookAgainAt = 0;
+    this.flusher.kick();
+  }
+
   memoryObstacle(): Signal | undefined {
     if (this.pipeline.counters.bytes < this.#lookAgainAt) return undefined;
     const { met, running } = this.flusher;

@@ -5,7 +5,7 @@
  * them; a compaction that fails or is ended changes nothing and leaves no file; a failure is an `"error"` event, and the
  * next flush tries again.
  */
-import { VarveError } from "../base/errors.ts";
+import { closed, VarveError } from "../base/errors.ts";
 import { Histogram } from "../base/histogram.ts";
 import type { TableRecord } from "../format/manifest_edit.ts";
 import type { Files } from "../native/files.ts";
@@ -13,7 +13,7 @@ import { FileKind } from "../native/layout.gen.ts";
 import type { Region } from "../native/region.ts";
 import { Signal } from "../native/signal.ts";
 import { startTask, type Task } from "../native/task.ts";
-import { type CompactionOutcome, RunningCompaction } from "../tree/compaction.ts";
+import { type CompactionOutcome, type Relocation, RunningCompaction } from "../tree/compaction.ts";
 import {
   type Compaction,
   isMove,
@@ -26,9 +26,11 @@ import type { Family } from "../tree/family.ts";
 import type { KeySpan } from "../tree/key_span.ts";
 import type { Manifest } from "../tree/manifest.ts";
 import { releaseTable, type Table } from "../tree/version.ts";
+import type { BlobCollector } from "./blob_collector.ts";
 import type { Clock } from "./clock.ts";
 import type { Events } from "./events.ts";
 import type { Families } from "./families.ts";
+import type { Relocations, RunningRelocation } from "./relocation.ts";
 import type { Retention } from "./retention.ts";
 import type { Snapshots } from "./snapshots.ts";
 
@@ -47,6 +49,8 @@ export interface CompactionCounters {
   bytesWritten: number;
   entriesIn: number;
   entriesOut: number;
+  /** Bytes of large values that were copied out of blob segments with much garbage. */
+  blobBytes: number;
   milliseconds: number;
   failures: number;
 }
@@ -76,6 +80,7 @@ export class Compactor {
     bytesWritten: 0,
     entriesIn: 0,
     entriesOut: 0,
+    blobBytes: 0,
     milliseconds: 0,
     failures: 0,
   };
@@ -97,6 +102,8 @@ export class Compactor {
     readonly context: Region,
     readonly settings: CompactorSettings,
     readonly clock: Clock,
+    readonly collector: BlobCollector,
+    readonly relocations: Relocations,
   ) {}
 
   get runningCount(): number {
@@ -167,10 +174,12 @@ export class Compactor {
   }
 
   #pickerContext(family: Family): PickerContext {
+    const { order } = this.collector;
     return {
       running: this.#of(family).map(({ compaction }) => compaction),
       oldestSnapshot: this.snapshots.sequences()[0] ?? Infinity,
-      garbage: new Set(),
+      garbage: order.segments,
+      shadowed: order.shadowed.has(family.id),
       cursors: this.#cursorsOf(family),
     };
   }
@@ -220,8 +229,16 @@ export class Compactor {
       family.traffic[outputLevel].bytesIn += bytesAbove(compaction);
       return;
     }
-    const outcome = yield* this.#merge(running);
-    yield* this.#install(family, inputs, outcome.outputs);
+    const { segments } = this.collector.order;
+    const relocation = yield* this.relocations.begin(compaction, segments);
+    let outcome: CompactionOutcome;
+    try {
+      outcome = yield* this.#merge(running, relocation);
+    } catch (error) {
+      if (relocation !== undefined) yield* relocation.abandon();
+      throw error;
+    }
+    yield* this.#install(family, inputs, outcome, relocation);
     this.#report(running, outcome, performance.now() - started);
   }
 
@@ -243,8 +260,10 @@ export class Compactor {
     family.wake();
   }
 
-  *#merge(running: Running): Task<CompactionOutcome> {
+  *#merge(running: Running, relocation: Relocation | undefined): Task<CompactionOutcome> {
     const { family, compaction } = running;
+    // Whoever ends compactions now had nothing to cancel before.
+    if (this.#stopped || family.dropped) throw closed("compact", "the store or the family");
     const bytes = compaction.inputs.reduce((sum, { record }) => sum + record.fileBytes, 0);
     const numberCount = Math.ceil(2 * bytes / family.tuning.targetFileSize) + SPARE_NUMBERS;
     const { compactionRate } = this.settings;
@@ -256,8 +275,7 @@ export class Compactor {
       now: this.clock.now(),
       firstNumber: this.manifest.takeFileNumbers(numberCount),
       numberCount,
-      relocations: [],
-      blobNumber: 0,
+      relocation,
       bytesPerSecond: Number.isFinite(compactionRate) ? compactionRate : 0,
       stepBytes: STEP_BYTES,
     });
@@ -269,18 +287,30 @@ export class Compactor {
   }
 
   /** Outputs in the place of the inputs: on record, then for readers, then the inputs go. */
-  *#install(family: Family, inputs: readonly Table[], outputs: readonly Table[]): Task<void> {
+  *#install(
+    family: Family,
+    inputs: readonly Table[],
+    { outputs, blobBytes }: CompactionOutcome,
+    relocation: RunningRelocation | undefined,
+  ): Task<void> {
+    const undo = function* (this: Compactor): Task<void> {
+      yield* this.#discard(outputs);
+      if (relocation !== undefined) yield* relocation.abandon();
+    };
     let recorded = false;
     try {
-      recorded = yield* this.#record(family, inputs, outputs);
+      if (relocation !== undefined) yield* relocation.finish(blobBytes);
+      recorded = yield* this.#record(family, inputs, outputs, relocation?.added);
     } catch (error) {
-      // An edit that failed on its way to the disk may still be found there, and then the tables must be, too.
-      if (this.manifest.health.failure === undefined) yield* this.#discard(outputs);
+      // An edit that failed on its way to the disk may still be found there, and then the files must be, too.
+      if (this.manifest.health.failure === undefined) yield* undo.call(this);
       else for (const table of outputs) releaseTable(table);
       throw error;
     }
-    if (!recorded) return yield* this.#discard(outputs);
+    if (!recorded) return yield* undo.call(this);
+    relocation?.install(outputs);
     family.replaceTables(inputs, outputs, this.context);
+    this.collector.kick();
     yield* this.#discard(inputs);
   }
 
@@ -289,6 +319,7 @@ export class Compactor {
     family: Family,
     inputs: readonly Table[],
     outputs: readonly Table[],
+    addedBlobs?: number[],
   ): Task<boolean> {
     let recorded = false;
     yield* this.manifest.append(() => {
@@ -297,6 +328,7 @@ export class Compactor {
       return {
         removedTables: inputs.map(({ record }) => ({ family: family.id, number: record.number })),
         addedTables: outputs.map(({ record }): TableRecord => record),
+        addedBlobs,
       };
     });
     return recorded;
@@ -310,12 +342,13 @@ export class Compactor {
   }
 
   #report({ family, compaction }: Running, outcome: CompactionOutcome, milliseconds: number): void {
-    const { bytesRead, bytesWritten, entriesIn, entriesOut, outputs } = outcome;
+    const { bytesRead, bytesWritten, entriesIn, entriesOut, outputs, blobBytes } = outcome;
     this.counters.count++;
     this.counters.bytesRead += bytesRead;
     this.counters.bytesWritten += bytesWritten;
     this.counters.entriesIn += entriesIn;
     this.counters.entriesOut += entriesOut;
+    this.counters.blobBytes += blobBytes;
     this.counters.milliseconds += milliseconds;
     this.latency.record(milliseconds);
     const traffic = family.traffic[compaction.outputLevel];

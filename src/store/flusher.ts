@@ -186,6 +186,7 @@ export class Flusher {
     }
     family.install(memtable, table, this.context);
     this.compactor.kick();
+    this.compactor.collector.kick();
     yield* this.#removeLogs();
     return true;
   }

@@ -4,7 +4,6 @@
  */
 import { BlobSegment } from "../blob/segment.ts";
 import { Applier } from "../commit/apply.ts";
-import { readAddress } from "../format/blob_address.ts";
 import type { LogPosition } from "../format/manifest_edit.ts";
 import { type FileName, type Files, required } from "../native/files.ts";
 import { BLOCK_BYTES, FileFlag, FileKind, LogRun } from "../native/layout.gen.ts";
@@ -59,8 +58,8 @@ export function* recover(
   const writable = !settings.readOnly;
   let values: ReplayedValue[] = [];
   let frame: LogPosition = { segment: 0, offset: 0 };
-  applier.onAddress = (u32, word, sequence) => {
-    values.push({ address: readAddress(u32, word), sequence, frame });
+  applier.onAddress = (address) => {
+    values.push({ address, frame });
   };
   const replay = (end?: LogPosition): Task<Replayed> => {
     values = [];
@@ -81,7 +80,7 @@ export function* recover(
     for (const family of families.all()) family.forgetMemtables();
     log = yield* replay(lost);
   }
-  const blobs = yield* findBlobs(files, state.blobs, values);
+  const blobs = yield* findBlobs(files, state.blobs);
   return { families, log, lastSequence, sawExpiry: applier.sawExpiry, blobs };
 }
 
@@ -89,7 +88,6 @@ export function* recover(
 function* findBlobs(
   files: Files,
   numbers: ReadonlySet<number>,
-  values: readonly ReplayedValue[],
 ): Task<BlobSegment[]> {
   if (numbers.size === 0) return [];
   const segments = new Map<number, BlobSegment>();
@@ -98,10 +96,6 @@ function* findBlobs(
     if (kind === FileKind.blob && numbers.has(number)) {
       segments.set(number, BlobSegment.found(number, bytes));
     }
-  }
-  for (const { address, sequence } of values) {
-    const segment = segments.get(address.number)!;
-    segment.lastSequence = Math.max(segment.lastSequence, sequence);
   }
   return [...segments.values()];
 }

@@ -50,6 +50,7 @@ export interface FoundTables {
 
 export interface LoggedValue extends ReplayedValue {
   readonly family: number;
+  readonly sequence: number;
 }
 
 export interface FoundBlobs {

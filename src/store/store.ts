@@ -25,6 +25,7 @@ import type { KeySpan } from "../tree/key_span.ts";
 import type { Manifest } from "../tree/manifest.ts";
 import { verifyTable } from "../tree/tables.ts";
 import { Backpressure } from "./backpressure.ts";
+import { BlobCollector } from "./blob_collector.ts";
 import { BlobKeeper } from "./blob_keeper.ts";
 import { type CheckpointTarget, makeCheckpoint } from "./checkpoint.ts";
 import { Clock } from "./clock.ts";
@@ -33,6 +34,7 @@ import { Events } from "./events.ts";
 import type { Families } from "./families.ts";
 import { Flusher } from "./flusher.ts";
 import type { Recovered } from "./recovery.ts";
+import { Relocations } from "./relocation.ts";
 import type { StoreSettings } from "./settings.ts";
 import { Retention } from "./retention.ts";
 import { Snapshots } from "./snapshots.ts";
@@ -98,6 +100,7 @@ export class Store {
   readonly backpressure: Backpressure;
   readonly flusher: Flusher;
   readonly retention: Retention;
+  readonly collector: BlobCollector;
   readonly compactor: Compactor;
   readonly #syncTimer: SyncTimer;
   readonly #familyFile: FamilyFile;
@@ -179,6 +182,14 @@ export class Store {
       context,
       this.clock,
     );
+    this.collector = new BlobCollector(
+      this.values,
+      this.families,
+      manifest,
+      this.retention,
+      events,
+      foundation.handle,
+    );
     this.compactor = new Compactor(
       files,
       manifest,
@@ -193,6 +204,8 @@ export class Store {
         ioThreads: settings.ioThreads,
       },
       this.clock,
+      this.collector,
+      new Relocations(files, manifest, this.values, events),
     );
     this.flusher.compactor = this.compactor;
     this.backpressure.flusher = this.flusher;
@@ -330,6 +343,7 @@ export class Store {
     const { register } = this.manifest.state;
     const note = this.#familyFile.note(register, { droppedFamilies: [family.id] });
     yield* this.events.reporting(note);
+    this.collector.kick();
   }
 
   /** Memtables to tables: everything that was written before the call. */
@@ -418,6 +432,7 @@ export class Store {
     } finally {
       yield* this.flusher.stop();
       yield* this.compactor.stop();
+      yield* this.collector.stop();
       while (this.backpressure.makingSegment !== undefined) yield this.backpressure.makingSegment;
     }
     if (this.health.failure === undefined) yield* this.#recordCleanClose();

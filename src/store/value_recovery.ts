@@ -17,7 +17,6 @@ import { takeJob, type Task } from "../native/task.ts";
 /** An address that the replay put into a memtable. */
 export interface ReplayedValue {
   readonly address: ValueAddress;
-  readonly sequence: number;
   /** The frame that holds the record. */
   readonly frame: LogPosition;
 }

@@ -3,7 +3,7 @@
  * Nothing here changes what the store is; the caller installs the outcome, or discards it.
  */
 import { nativeError } from "../native/failure.ts";
-import type { Files } from "../native/files.ts";
+import type { Files, OpenFile } from "../native/files.ts";
 import {
   COMPACTION_ARRAYS_OFFSET,
   CompactionJob,
@@ -32,16 +32,26 @@ export interface CompactionOrder {
   readonly firstNumber: number;
   readonly numberCount: number;
   /** Blob segments to empty, and the one that takes their living values. */
-  readonly relocations: readonly number[];
-  readonly blobNumber: number;
+  readonly relocation: Relocation | undefined;
   /** Zero: no limit. */
   readonly bytesPerSecond: number;
   /** Bytes read in one step: between two steps other jobs of the lane get their turn. */
   readonly stepBytes: number;
 }
 
+/** Large values that move. */
+export interface Relocation {
+  /** Ascending. */
+  readonly sources: readonly number[];
+  /** A segment with its header and nothing else, which the library fills. */
+  readonly target: number;
+  readonly file: OpenFile;
+}
+
 export interface CompactionOutcome {
   readonly outputs: readonly Table[];
+  /** Bytes of values, in whole blocks, that moved to the relocation's target. */
+  readonly blobBytes: number;
   readonly bytesRead: number;
   readonly bytesWritten: number;
   readonly entriesIn: number;
@@ -81,6 +91,7 @@ export class RunningCompaction {
           bytesWritten: f64[(job + CompactionJob.bytesWritten) >> 3],
           entriesIn: f64[(job + CompactionJob.entriesIn) >> 3],
           entriesOut: f64[(job + CompactionJob.entriesOut) >> 3],
+          blobBytes: f64[(job + CompactionJob.blobBytes) >> 3],
         };
         const offset = jobs.value(job);
         jobs.release(job);
@@ -117,7 +128,8 @@ function describeOutputs(
 }
 
 function openCompaction(order: CompactionOrder): number {
-  const { compaction, family, snapshots, relocations } = order;
+  const { compaction, family, snapshots, relocation } = order;
+  const relocations = relocation?.sources ?? [];
   const words = sourceWords(compaction);
   const snapshotsStart = COMPACTION_ARRAYS_OFFSET + Math.ceil(words.length / 2) * 8;
   const region = reserveRegion(snapshotsStart + 8 * (snapshots.length + relocations.length));
@@ -138,7 +150,8 @@ function openCompaction(order: CompactionOrder): number {
     u32[CompactionRequest.compressionLevel >> 2] = tuning.compressionLevel;
     f64[CompactionRequest.firstNumber >> 3] = order.firstNumber;
     f64[CompactionRequest.numberCount >> 3] = order.numberCount;
-    f64[CompactionRequest.blobNumber >> 3] = order.blobNumber;
+    f64[CompactionRequest.blobNumber >> 3] = relocation?.target ?? 0;
+    i32[CompactionRequest.blobFile >> 2] = relocation?.file.handle ?? 0;
     f64[CompactionRequest.targetBytes >> 3] = family.tuning.targetFileSize;
     f64[CompactionRequest.now >> 3] = order.now;
     f64[CompactionRequest.bytesPerSecond >> 3] = order.bytesPerSecond;

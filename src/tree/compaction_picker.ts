@@ -50,8 +50,10 @@ export interface PickerContext {
   readonly running: readonly Compaction[];
   /** The oldest sequence number that a snapshot holds; `Infinity` for none. */
   readonly oldestSnapshot: number;
-  /** Blob segments that are mostly dead. */
+  /** Blob segments to empty. */
   readonly garbage: ReadonlySet<number>;
+  /** What level 0 hides in blob segments is wanted: it goes down, however little there is of it. */
+  readonly shadowed: boolean;
   /** By level: largest key of the last table compacted there. */
   readonly cursors: ReadonlyMap<number, Uint8Array>;
 }
@@ -68,7 +70,7 @@ export function pickCompaction(
   const bySize = tuning.compactionStyle === "tiered"
     ? pickTiered(levels, context)
     : pickLeveled(levels, tuning, context);
-  return bySize ?? pickGarbage(levels, context) ?? pickTombstones(levels, context);
+  return bySize ?? pickGarbage(levels, tuning, context) ?? pickTombstones(levels, context);
 }
 
 function pickLeveled(
@@ -185,6 +187,7 @@ function pickLevel0(
   levels: Levels,
   targets: readonly number[],
   context: PickerContext,
+  reason: Compaction["reason"] = "level 0",
 ): Compaction | undefined {
   const upper = levels[0];
   const span = union(upper.map(({ record }) => spanOf(record)));
@@ -197,7 +200,7 @@ function pickLevel0(
     levels,
     [...upper, ...overlapping(levels[output] ?? [], span)],
     output,
-    "level 0",
+    reason,
     context,
   );
 }
@@ -252,16 +255,25 @@ function pickTombstones(levels: Levels, context: PickerContext): Compaction | un
   return undefined;
 }
 
-/** A table that keeps a mostly dead blob segment alive; written again in its place. */
-function pickGarbage(levels: Levels, context: PickerContext): Compaction | undefined {
-  if (context.garbage.size === 0) return undefined;
+/** A table that points to a blob segment which is to be emptied, written again in its place; level 0 goes down as a whole. */
+function pickGarbage(
+  levels: Levels,
+  tuning: PickerTuning,
+  context: PickerContext,
+): Compaction | undefined {
+  const { garbage, shadowed } = context;
+  const points = ({ record: { blobs } }: Table) => blobs.some(({ number }) => garbage.has(number));
+  const isWanted = levels[0].some((table) =>
+    points(table) || (shadowed && table.record.blobs.length > 0)
+  );
+  if (isWanted) {
+    const found = pickLevel0(levels, levelTargets(levels, tuning), context, "garbage");
+    if (found !== undefined) return found;
+  }
+  if (garbage.size === 0) return undefined;
   for (const level of levels.keys()) {
-    const pointing = levels[level].filter(({ record }) =>
-      record.blobs.some(({ number }) => context.garbage.has(number))
-    );
-    for (const table of pointing) {
-      // Level 0 goes as a whole, by its own rule.
-      if (level === 0) continue;
+    if (level === 0) continue;
+    for (const table of levels[level].filter(points)) {
       const found = admitted(levels, [table], level, "garbage", context);
       if (found !== undefined) return found;
     }

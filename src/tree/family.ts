@@ -12,7 +12,7 @@ import type { Region } from "../native/region.ts";
 import { Signal } from "../native/signal.ts";
 import { compactionDebt } from "./compaction_picker.ts";
 import { newTraffic } from "./traffic.ts";
-import { releaseTable, type Table, Version } from "./version.ts";
+import { blobBytesOf, releaseTable, type Table, Version } from "./version.ts";
 
 /** How the data blocks of one level are compressed. */
 export interface LevelCompression {
@@ -35,6 +35,11 @@ export interface FamilyTuning {
   levelBaseSize: number;
 }
 
+/**
+ * A memtable is full when it points to this share of the bytes that the tables point to in blob segments, and no less than
+ * `writeBufferSize`: what it overwrote is not known to be garbage before it is a table.
+ */
+const BLOB_SHARE_MAX = 1 / 32;
 /** Frozen memtables that keep to the ordinary size. */
 const ORDINARY_FROZEN_MAX = 8;
 
@@ -45,6 +50,8 @@ export class Family {
   version: Version;
   /** Bytes that compaction has yet to move: see `compactionDebt`. */
   debt: number;
+  /** Bytes that the tables point to in blob segments. */
+  blobBytes: number;
   dropped = false;
   /** By level. */
   readonly traffic = newTraffic();
@@ -63,6 +70,7 @@ export class Family {
     this.active = Memtable.create(id, tuning.writeBufferSize, 0, 0);
     this.version = Version.create(tables, context);
     this.debt = compactionDebt(this.version.levels, tuning);
+    this.blobBytes = blobBytesOf(tables);
   }
 
   /** What merges are folded with, from when it is on record. */
@@ -109,7 +117,10 @@ export class Family {
 
   /** The memtable that takes an entry of this size, rotating if the active one is full. */
   memtableFor(keyBytes: number, valueBytes: number): Memtable {
-    if (!this.active.fits(keyBytes, valueBytes)) this.rotate(keyBytes, valueBytes);
+    const { active } = this;
+    const pointsToMuch = active.blobBytes > 0 &&
+      active.blobBytes >= Math.max(this.tuning.writeBufferSize, BLOB_SHARE_MAX * this.blobBytes);
+    if (pointsToMuch || !active.fits(keyBytes, valueBytes)) this.rotate(keyBytes, valueBytes);
     return this.active;
   }
 
@@ -146,6 +157,7 @@ export class Family {
     const kept = old.tables.filter((table) => !gone.has(table));
     this.version = Version.create([...kept, ...added], context);
     this.debt = compactionDebt(this.version.levels, this.tuning);
+    this.blobBytes = blobBytesOf(this.version.tables);
     old.release();
   }
 

@@ -68,3 +68,10 @@ export function releaseTable(table: Table): void {
   const result = native().call.varve_table_release(table.handle);
   if (result < 0) throw nativeError(result, "Cannot release a table");
 }
+
+/** Bytes that tables point to in blob segments. */
+export function blobBytesOf(tables: Iterable<Table>): number {
+  let total = 0;
+  for (const { record: { blobs } } of tables) for (const { bytes } of blobs) total += bytes;
+  return total;
+}

@@ -4,7 +4,7 @@ import { everyCrash, SimulatedDisk, type StoreOperation } from "../../testing.ts
 import { test } from "../harness.ts";
 import { Driver } from "./driver.ts";
 import { isSame, show } from "./history.ts";
-import { PROGRAMS } from "./programs.ts";
+import { COLLECTED, PROGRAMS } from "./programs.ts";
 import { CountedDisk } from "./counted_disk.ts";
 import { crashes, seed, seeded } from "./support.ts";
 
@@ -26,6 +26,21 @@ function enlarged(operations: readonly StoreOperation[]): StoreOperation[] {
     return { ...operation, changes };
   });
 }
+
+CASES.push({ name: "garbage of large values", operations: COLLECTED, blobThreshold: 1024 });
+
+test("that program leaves garbage in segments, and it is collected", async () => {
+  using disk = new SimulatedDisk({ seed });
+  const driver = new Driver(disk, 1024);
+  await driver.open();
+  await driver.run(COLLECTED);
+  // Only who waits for something moves a simulated disk's jobs on.
+  while (driver.db.stats().compaction.running > 0) await driver.db.verify();
+  const { blobs, compaction } = driver.db.stats();
+  assert.ok(blobs.segmentsRemoved > 0, JSON.stringify(blobs));
+  assert.ok(compaction.blobBytes > 0, JSON.stringify({ compaction, blobs }));
+  await driver.close();
+});
 
 for (const { name, operations, blobThreshold } of CASES) {
   test(`a crash behind every operation of: ${name} (VARVE_SEED=${seed})`, () =>

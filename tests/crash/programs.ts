@@ -196,3 +196,14 @@ export const PROGRAMS: Readonly<Record<string, readonly StoreOperation[]>> = {
     write({ "default/d": 6 }),
   ],
 };
+
+/** With values from 1 KiB on in blob segments: keys that stay among others that are overwritten, so that garbage is collected. */
+export const COLLECTED: readonly StoreOperation[] = [0, 1, 2, 3].flatMap((round) => [
+  write({
+    [`default/cold ${round}`]: 40_000,
+    "default/hot a": 60_000,
+    "default/hot b": 60_000,
+    "default/hot c": 60_000,
+  }, round % 2 === 0 ? "sync" : "buffered"),
+  flush,
+]);

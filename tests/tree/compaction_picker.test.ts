@@ -27,6 +27,7 @@ const IDLE: PickerContext = {
   running: [],
   oldestSnapshot: Infinity,
   garbage: new Set(),
+  shadowed: false,
   cursors: new Map(),
 };
 

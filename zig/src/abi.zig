@@ -351,7 +351,7 @@ pub const TableProperties = extern struct {
     reserved: u32,
 };
 
-/// How many bytes of values in a blob segment a table points to.
+/// How many bytes of values in a blob segment a table points to, each value in whole blocks.
 pub const BlobReference = extern struct { number: f64, bytes: f64 };
 
 pub const compaction_arrays_offset: u32 = 256;
@@ -365,7 +365,7 @@ pub const CompactionRequest = extern struct {
     family: u32,
     source_words: u32,
     snapshot_count: u32,
-    /// Blob segments whose values are to be copied to the segment `blob_number`.
+    /// Blob segments whose values are to be copied to the segment `blob_number`, which is there, behind its header block.
     relocation_count: u32,
     /// Level of the outputs.
     level: u32,
@@ -379,6 +379,9 @@ pub const CompactionRequest = extern struct {
     compression: u32,
     /// zstd's, 1 to 22; unused without compression.
     compression_level: u32,
+    /// Handle of that segment's file.
+    blob_file: i32,
+    reserved: u32,
     /// Outputs take the file numbers from here on, at most `number_count` of them.
     first_number: f64,
     number_count: f64,
@@ -409,6 +412,8 @@ pub const CompactionJob = extern struct {
     bytes_written: f64,
     entries_in: f64,
     entries_out: f64,
+    /// Bytes of values, in whole blocks, that went to the segment `blob_number`.
+    blob_bytes: f64,
 };
 
 pub const GetJob = extern struct {

@@ -1,5 +1,5 @@
-//! How many bytes of values the entries of a table have in each blob segment. Few segments, so a sorted list. One thread
-//! at a time.
+//! How many bytes of values the entries of a table have in each blob segment, each in whole blocks, which is what it takes
+//! there. Few segments, so a sorted list. One thread at a time.
 
 const std = @import("std");
 const abi = @import("abi.zig");
@@ -37,10 +37,11 @@ pub const BlobTally = struct {
     pub fn add(self: *BlobTally, gpa: std.mem.Allocator, trailer: u64, value: []const u8) error{ OutOfMemory, Damaged }!void {
         const address = try addressOf(trailer, value) orelse return;
         const number: u64 = @intFromFloat(address.number);
+        const bytes = std.mem.alignForward(u64, address.bytes, abi.block_bytes);
         var at = self.list.items.len;
         while (at > 0 and self.list.items[at - 1].number > number) at -= 1;
         if (at == 0 or self.list.items[at - 1].number != number) {
-            try self.list.insert(gpa, at, .{ .number = number, .bytes = address.bytes });
-        } else self.list.items[at - 1].bytes += address.bytes;
+            try self.list.insert(gpa, at, .{ .number = number, .bytes = bytes });
+        } else self.list.items[at - 1].bytes += bytes;
     }
 };

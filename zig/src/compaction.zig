@@ -21,6 +21,7 @@ const table_output = @import("table_output.zig");
 const table_set = @import("table_set.zig");
 const version_filter = @import("version_filter.zig");
 const CompactionOutput = compaction_output.CompactionOutput;
+const BlobMover = @import("blob_mover.zig").BlobMover;
 const Fault = fault.Fault;
 const Fragments = range_fragments.Fragments;
 const Store = store_registry.Store;
@@ -44,7 +45,7 @@ pub fn open(id: region.Id) i32 {
 }
 
 pub fn openIn(store: *Store, id: region.Id, failure: *Fault) fault.Error!i32 {
-    const compaction = try Compaction.create(store.table_files, id, failure);
+    const compaction = try Compaction.create(store, id, failure);
     return compactions.open(compaction) orelse {
         compaction.destroy();
         return failure.fail(.exhausted);
@@ -80,18 +81,21 @@ pub fn run(store: *Store, job: *abi.CompactionJob, failure: *Fault) fault.Error!
 const Plan = struct {
     words: []const i32,
     snapshots: []align(1) const f64,
+    /// Numbers of blob segments.
+    relocations: []align(1) const f64,
     operator: abi.MergeOperator,
     output: compaction_output.Options,
 
     fn read(id: region.Id, failure: *Fault) fault.Error!Plan {
         const memory = region.slice(id) orelse return failure.fail(.closed);
         const request: *const abi.CompactionRequest = @ptrCast(memory.ptr);
-        // Blob segments are not emptied yet, and a caller that believes they were would remove them.
-        if (request.relocation_count > 0) return failure.fail(.unsupported);
         const words_bytes = @as(u64, request.source_words) * 4;
         const snapshots_start = abi.compaction_arrays_offset + std.mem.alignForward(u64, words_bytes, 8);
         const words = region.part(id, abi.compaction_arrays_offset, words_bytes) orelse return failure.fail(.invalid);
-        const snapshots = region.part(id, snapshots_start, @as(u64, request.snapshot_count) * 8) orelse return failure.fail(.invalid);
+        const snapshots_bytes = @as(u64, request.snapshot_count) * 8;
+        const snapshots = region.part(id, snapshots_start, snapshots_bytes) orelse return failure.fail(.invalid);
+        const relocations = region.part(id, snapshots_start + snapshots_bytes, @as(u64, request.relocation_count) * 8) orelse
+            return failure.fail(.invalid);
 
         const number = table_output.numberOf(request.first_number) orelse return failure.fail(.invalid);
         const number_count = table_output.numberOf(request.number_count) orelse return failure.fail(.invalid);
@@ -102,6 +106,7 @@ const Plan = struct {
         return .{
             .words = @ptrCast(@alignCast(words)),
             .snapshots = @ptrCast(snapshots),
+            .relocations = @ptrCast(relocations),
             .operator = std.enums.fromInt(abi.MergeOperator, request.merge_operator) orelse return failure.fail(.invalid),
             .output = .{
                 .number = number,
@@ -130,6 +135,7 @@ const Compaction = struct {
     operator: abi.MergeOperator,
     bottom: bool,
     options: compaction_output.Options,
+    mover: ?BlobMover,
     pace: Pace,
 
     state: enum { fresh, merging, written, done, failed } = .fresh,
@@ -143,7 +149,8 @@ const Compaction = struct {
     bytes_read: u64 = 0,
     entries_in: u64 = 0,
 
-    fn create(files: *TableFiles, id: region.Id, failure: *Fault) fault.Error!*Compaction {
+    fn create(store: *Store, id: region.Id, failure: *Fault) fault.Error!*Compaction {
+        const files = store.table_files;
         const plan = try Plan.read(id, failure);
         const request: *const abi.CompactionRequest = @ptrCast(region.slice(id).?.ptr);
         const snapshots = try table_output.copySnapshots(gpa, plan.snapshots, failure);
@@ -158,6 +165,8 @@ const Compaction = struct {
         const numbers = gpa.alloc(u64, inputs.list.len) catch return failure.fail(.no_memory);
         errdefer gpa.free(numbers);
         for (inputs.list, numbers) |table, *number| number.* = table.file.number;
+        var mover = try BlobMover.init(store, request, plan.relocations, failure);
+        errdefer if (mover) |*each| each.deinit();
         const self = gpa.create(Compaction) catch return failure.fail(.no_memory);
         files.retain();
         var options = plan.output;
@@ -175,6 +184,7 @@ const Compaction = struct {
             .operator = plan.operator,
             .bottom = request.bottom != 0,
             .options = options,
+            .mover = mover,
             .pace = .{ .bytes_per_second = if (files.disk.vtable.stepped) 0 else request.bytes_per_second },
         };
         return self;
@@ -183,6 +193,7 @@ const Compaction = struct {
     /// Called when the last user lets go.
     pub fn destroy(self: *Compaction) void {
         if (self.merger) |*merger| merger.deinit();
+        if (self.mover) |*mover| mover.deinit();
         self.inputs.destroy();
         gpa.free(self.input_numbers);
         gpa.free(self.snapshots);
@@ -203,7 +214,12 @@ const Compaction = struct {
         job.bytes_read = @floatFromInt(self.bytes_read);
         job.entries_in = @floatFromInt(self.entries_in);
         job.bytes_written = if (self.merger) |*merger| @floatFromInt(merger.output.bytesWritten()) else 0;
+        job.blob_bytes = @floatFromInt(self.bytesMoved());
         job.entries_out = if (self.merger) |*merger| @floatFromInt(merger.output.entry_count) else 0;
+    }
+
+    fn bytesMoved(self: *const Compaction) u64 {
+        return if (self.mover) |*mover| mover.bytesWritten() else 0;
     }
 
     fn step(self: *Compaction, job: *abi.CompactionJob, failure: *Fault) fault.Error!i32 {
@@ -250,14 +266,15 @@ const Compaction = struct {
             if (self.isCancelled()) return self.failure.fail(.cancelled);
             const level = &top.from.level;
             const read_before = level.bytes_read;
-            // One block's entries, or those up to where another source goes on.
+            const moved_before = self.bytesMoved();
+            // One block's entries, or those up to where another source goes on, or up to a large value that moves.
             while (true) {
                 merger.versions.add(top.key, top.trailer, top.value, &merger.output) catch |e| return self.translate(e, top);
                 self.entries_in += 1;
                 try merger.merge.advance(.forward, .compaction, &self.failure);
-                if (level.bytes_read != read_before or merger.merge.top() != top) break;
+                if (level.bytes_read != read_before or self.bytesMoved() != moved_before or merger.merge.top() != top) break;
             }
-            self.bytes_read += level.bytes_read - read_before;
+            self.bytes_read += level.bytes_read - read_before + self.bytesMoved() - moved_before;
             self.pace.wait(merger.output.bytesWritten(), &self.cancel_word);
             if (self.bytes_read >= limit and merger.merge.top() != null) return;
         }
@@ -333,7 +350,8 @@ const Merger = struct {
         errdefer gpa.free(self.sources);
         self.merge = merge_iterator.MergeIterator.init(gpa, self.sources) catch return failure.fail(.no_memory);
         errdefer self.merge.deinit(gpa);
-        self.output = try .init(gpa, compaction.files, self.kept, compaction.options, failure);
+        const mover = if (compaction.mover) |*mover| mover else null;
+        self.output = try .init(gpa, compaction.files, self.kept, mover, compaction.options, failure);
         self.versions = .init(gpa, .{
             .snapshots = compaction.snapshots,
             .ranges = if (self.ranges.count() > 0) self.ranges else null,

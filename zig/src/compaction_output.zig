@@ -8,10 +8,12 @@
 
 const std = @import("std");
 const abi = @import("abi.zig");
+const blob_tally = @import("blob_tally.zig");
 const fault = @import("fault.zig");
 const internal_key = @import("internal_key.zig");
 const table_builder = @import("table_builder.zig");
 const table_output = @import("table_output.zig");
+const BlobMover = @import("blob_mover.zig").BlobMover;
 const Fault = fault.Fault;
 const File = @import("file_table.zig").File;
 const Fragments = @import("range_fragments.zig").Fragments;
@@ -38,6 +40,8 @@ pub const CompactionOutput = struct {
     failure: *Fault,
     /// What is left of the inputs' range tombstones.
     ranges: *const Fragments,
+    /// Moves large values, where that is asked for. Stays where it is, too.
+    mover: ?*BlobMover,
 
     /// Finished: open, and numbered from the first number on. Null: gone, all but its name.
     tables: std.ArrayList(?*Table) = .empty,
@@ -55,9 +59,10 @@ pub const CompactionOutput = struct {
     const Current = struct { file: *File, builder: TableBuilder };
     const Piece = struct { lower: []const u8, bytes: u64 };
 
-    pub fn init(gpa: std.mem.Allocator, files: *TableFiles, ranges: *const Fragments, options: Options, failure: *Fault) fault.Error!CompactionOutput {
+    pub fn init(gpa: std.mem.Allocator, files: *TableFiles, ranges: *const Fragments, mover: ?*BlobMover, options: Options, failure: *Fault) fault.Error!CompactionOutput {
         var self: CompactionOutput = .{
             .gpa = gpa,
+            .mover = mover,
             .files = files,
             .options = options,
             .failure = failure,
@@ -94,7 +99,8 @@ pub const CompactionOutput = struct {
 
     /// Bytes that went to the disk.
     pub fn bytesWritten(self: *const CompactionOutput) u64 {
-        return self.finished_bytes + if (self.current) |*current| current.builder.written else 0;
+        const moved = if (self.mover) |mover| mover.bytesWritten() else 0;
+        return self.finished_bytes + moved + if (self.current) |*current| current.builder.written else 0;
     }
 
     /// The sink of the filter.
@@ -102,15 +108,23 @@ pub const CompactionOutput = struct {
         if (!self.isAt(key)) try self.moveTo(key);
         const builder = try self.currentBuilder();
         switch (internal_key.typeOf(trailer)) {
-            @intFromEnum(abi.EntryType.put_blob), @intFromEnum(abi.EntryType.put_blob_expiring) => try addBlob(builder, key, trailer, value),
+            @intFromEnum(abi.EntryType.put_blob), @intFromEnum(abi.EntryType.put_blob_expiring) => try self.addBlob(builder, key, trailer, value),
             else => try builder.add(key, trailer, value),
         }
         self.entry_count += 1;
     }
 
-    /// The one way of an entry whose value lies in a blob segment.
-    fn addBlob(builder: *TableBuilder, key: []const u8, trailer: u64, value: []const u8) fault.Error!void {
-        return builder.add(key, trailer, value);
+    /// The one way of an entry whose value lies in a blob segment: one that is to be emptied is left, under another address.
+    fn addBlob(self: *CompactionOutput, builder: *TableBuilder, key: []const u8, trailer: u64, value: []const u8) fault.Error!void {
+        const mover = self.mover orelse return builder.add(key, trailer, value);
+        // The filter has looked at it.
+        const address = (blob_tally.addressOf(trailer, value) catch unreachable).?;
+        const moved = try mover.move(address, self.failure) orelse return builder.add(key, trailer, value);
+        var stored: [blob_tally.expiry_bytes + blob_tally.address_bytes]u8 = undefined;
+        const before = value.len - blob_tally.address_bytes;
+        @memcpy(stored[0..before], value[0..before]);
+        @memcpy(stored[before..][0..blob_tally.address_bytes], std.mem.asBytes(&moved));
+        return builder.add(key, trailer, stored[0..value.len]);
     }
 
     /// After the last entry: what is left of the range tombstones, and the last table.

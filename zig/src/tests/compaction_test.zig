@@ -606,7 +606,7 @@ test "the number range, the description region and everything else of a request 
     request.relocation_count = 1;
     var failure: @import("../fault.zig").Fault = .{};
     try testing.expectError(error.Fault, compaction.openIn(&small.store.store, id, &failure));
-    try testing.expectEqual(abi.Code.unsupported.int(), failure.code);
+    try testing.expectEqual(abi.Code.invalid.int(), failure.code);
     try testing.expectEqual(abi.Code.closed.int(), compaction.open(id));
     try testing.expectEqual(abi.Code.closed.int(), compaction.open(0));
 }

@@ -170,13 +170,13 @@ test "operands are folded, what has expired becomes a delete, and both are count
     try testing.expectEqual(1, table.properties.delete_count);
 }
 
-test "a table says how many bytes it has in which blob segment, and its description too" {
+test "a table says how many bytes, in whole blocks, it has in which blob segment, and its description too" {
     var flushed: Flushed = undefined;
     try flushed.init();
     defer flushed.deinit();
     flushed.store.now = 0;
     for ([_]f64{ 30, 4, 30, 17, 4, 30 }, 1..) |number, i| {
-        const address: abi.BlobAddress = .{ .number = number, .offset = 4096, .bytes = @intCast(100 * i), .checksum = 9 };
+        const address: abi.BlobAddress = .{ .number = number, .offset = 4096, .bytes = @intCast(3000 * i), .checksum = 9 };
         var value: [8 + @sizeOf(abi.BlobAddress)]u8 = undefined;
         value[0..8].* = @bitCast(@as(f64, 50));
         value[8..].* = std.mem.toBytes(address);
@@ -187,9 +187,9 @@ test "a table says how many bytes it has in which blob segment, and its descript
     const description = flushed.store.described();
     try testing.expectEqual(3, description.blob_count);
     const references: [*]const abi.BlobReference = @ptrCast(@alignCast(region.slice(flushed.store.description).?.ptr + @sizeOf(abi.TableDescription) + 8));
-    try testing.expectEqualDeep(abi.BlobReference{ .number = 4, .bytes = 700 }, references[0]);
-    try testing.expectEqualDeep(abi.BlobReference{ .number = 17, .bytes = 400 }, references[1]);
-    try testing.expectEqualDeep(abi.BlobReference{ .number = 30, .bytes = 1000 }, references[2]);
+    try testing.expectEqualDeep(abi.BlobReference{ .number = 4, .bytes = 6 * 4096 }, references[0]);
+    try testing.expectEqualDeep(abi.BlobReference{ .number = 17, .bytes = 3 * 4096 }, references[1]);
+    try testing.expectEqualDeep(abi.BlobReference{ .number = 30, .bytes = 9 * 4096 }, references[2]);
     try testing.expectEqual(0, description.bytes % 8);
 }
 

@@ -87,12 +87,6 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "families.filter(({ flushedSequence }) => flushedSequence < 0)",
   },
   {
-    name: "behind a torn end the next edit is appended",
-    file: "src/tree/manifest.ts",
-    from: "reserved: torn ? 0 : end, base };",
-    to: "reserved: end, base };",
-  },
-  {
     name: "recovery does not sync what it replayed",
     file: "src/store/recovery.ts",
     from: "for (const { file } of log.segments) yield* files.sync(file);",

@@ -239,12 +239,6 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "addedTables: families.slice(0, 1).flatMap(({ tables }) => tables),",
   },
   {
-    name: "a flush drops deletes as if no table lay below it",
-    file: "zig/src/flush.zig",
-    from: "            .bottom = false,\n",
-    to: "            .bottom = true,\n",
-  },
-  {
     name: "a failed sync is tried once more",
     file: "zig/src/sync_batcher.zig",
     from: "            const result = sync(context);\n",

@@ -20,6 +20,8 @@ export interface Specimen {
   readonly states: readonly State[];
 }
 
+/** Values from here on lie in a blob segment: one that tables name, one that the log does, one behind the last sync. */
+const BLOB_THRESHOLD = 1024;
 /** Longer than any look at a few kilobytes may take. */
 const LOOK_MILLISECONDS_MAX = 5_000;
 
@@ -36,6 +38,8 @@ function put(
 const TREE: readonly StoreOperation[] = [
   { type: "createFamily", family: "left" },
   put("default", "a", 300),
+  put("default", "e", 1_500),
+  put("left", "e", 1_200),
   put("left", "a", 40),
   { type: "flush", awaited: true },
   put("default", "b", 30),
@@ -62,7 +66,7 @@ const TREE: readonly StoreOperation[] = [
 
 const LOG: readonly StoreOperation[] = [
   put("default", "c", 100),
-  put("left", "b", 60),
+  put("left", "b", 2_000),
   {
     type: "write",
     changes: [
@@ -93,7 +97,7 @@ function filesOf(disk: SimulatedDisk): Files {
 /** The disk's seed gives the store its number. */
 export async function closedStore(seed = 1): Promise<Specimen> {
   using disk = new SimulatedDisk({ seed });
-  const driver = new Driver(disk);
+  const driver = new Driver(disk, BLOB_THRESHOLD);
   await driver.open();
   await driver.run([...TREE, ...LOG]);
   const state = driver.state();
@@ -103,7 +107,7 @@ export async function closedStore(seed = 1): Promise<Specimen> {
 
 export async function killedStore(): Promise<Specimen> {
   using disk = new SimulatedDisk({ seed: 1 });
-  const driver = new Driver(disk);
+  const driver = new Driver(disk, BLOB_THRESHOLD);
   await driver.open();
   await driver.run([...TREE, ...LOG]);
   const states = [driver.state()];

@@ -162,8 +162,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a manifest record is believed without its checksum",
     file: "src/format/manifest_file.ts",
-    from: "return checksumOfRecord(record) === checksum(record.subarray(4)) ? record : undefined;",
-    to: "return record;",
+    from: "  if (stored !== checksum(record.subarray(4))) return undefined;\n",
+    to: "  if (stored === undefined) return undefined;\n",
   },
   {
     name: "what came from disk depends on the process's own clock",
@@ -282,5 +282,24 @@ export const MUTATIONS: readonly Mutation[] = [
     from:
       "        if (tables.len > 0) try table_output.syncDirectory(self.files, &self.failure);\n",
     to: "",
+  },
+  {
+    name: "a large value is not synced before the frame that points to it",
+    file: "src/commit/pipeline.ts",
+    from: "    return group.durable ? this.#valueObstacle(group, blocking) : undefined;\n",
+    to:
+      "    return group.durable && blocking ? this.#valueObstacle(group, blocking) : undefined;\n",
+  },
+  {
+    name: "a table enters the manifest although large values that it names are not synced",
+    file: "src/store/flusher.ts",
+    from: "    yield* this.pipeline.values.syncUsed();\n",
+    to: "",
+  },
+  {
+    name: "recovery does not look at large values behind the last known sync",
+    file: "src/store/recovery.ts",
+    from: "  if (lost !== undefined) {\n",
+    to: "  if (lost !== undefined && lost.segment < 0) {\n",
   },
 ];

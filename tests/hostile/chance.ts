@@ -2,7 +2,7 @@
 import process from "node:process";
 import { seed } from "../crash/support.ts";
 
-/** `VARVE_HOSTILE=all`: every bit, every length, and many more made-up files. That takes hours. */
+/** `VARVE_HOSTILE=all`: every bit and every length of what was written, and many more made-up files. */
 export const isWhole = process.env.VARVE_HOSTILE === "all";
 
 /** Numbers from 0 to below 1, the same ones for the same name and seed. */

@@ -31,31 +31,36 @@ async function isRefused(
   return found !== "intact";
 }
 
-/** Bits to turn over: all, or so many, every other one in a byte that was written. */
-function* bitsOf(content: Uint8Array, chance: () => number): Generator<number> {
-  if (isWhole) {
-    for (let bit = 0; bit < 8 * content.length; bit++) yield bit;
-    return;
-  }
-  const written = [...content.keys()].filter((offset) => content[offset] !== 0);
-  for (let count = 0; count < FLIPS_PER_FILE; count++) {
-    const offset = count % 2 === 0
-      ? written[below(chance, written.length)]
-      : below(chance, content.length);
-    yield 8 * offset + below(chance, 8);
-  }
-}
+/** Files are mostly reserved space. Of a line with anything in it everything is tried, of the others one place. */
+const LINE_BYTES = 64;
 
-function* lengthsOf(content: Uint8Array, chance: () => number): Generator<number> {
-  if (isWhole || content.length < CUTS_PER_FILE) {
-    for (let length = 0; length < content.length; length++) yield length;
+/** Places in a file, each with a chance to be tried: all that there are, or so many, half of them where something was written. */
+function* placesOf(
+  content: Uint8Array,
+  perByte: number,
+  count: number,
+  chance: () => number,
+): Generator<number> {
+  const isWritten = (line: number) =>
+    content.subarray(line * LINE_BYTES, (line + 1) * LINE_BYTES).some((byte) => byte !== 0);
+  const lines = Array.from({ length: Math.ceil(content.length / LINE_BYTES) }, (_, line) => line);
+  const written = lines.filter(isWritten);
+  const bytesOf = (line: number) => Math.min(LINE_BYTES, content.length - line * LINE_BYTES);
+  const anyOf = (line: number) =>
+    perByte * LINE_BYTES * line + below(chance, perByte * bytesOf(line));
+  if (!isWhole) {
+    for (let index = 0; index < count; index++) {
+      const from = index % 2 === 0 ? written : lines;
+      yield anyOf(from[below(chance, from.length)]);
+    }
     return;
   }
-  for (const length of [0, 1, 64, content.length - 1]) yield length;
-  // Most of a file of reserved space is zeros: half of the lengths are where something was written.
-  const end = 1 + content.findLastIndex((byte) => byte !== 0);
-  for (let count = 0; count < CUTS_PER_FILE; count++) {
-    yield below(chance, count % 2 === 0 ? end : content.length);
+  for (const line of lines) {
+    if (!isWritten(line)) {
+      yield anyOf(line);
+      continue;
+    }
+    for (let at = 0; at < perByte * bytesOf(line); at++) yield perByte * LINE_BYTES * line + at;
   }
 }
 
@@ -67,7 +72,7 @@ for (const make of [closedStore, killedStore]) {
     const chance = chanceOf(`flips of ${name}`);
     for (const [file, content] of specimen.files) {
       let refused = 0;
-      for (const bit of bitsOf(content, chance)) {
+      for (const bit of placesOf(content, 8, FLIPS_PER_FILE, chance)) {
         const turned = content.slice();
         turned[bit >> 3] ^= 1 << (bit & 7);
         const what = `bit ${bit & 7} of byte ${bit >> 3}`;
@@ -81,7 +86,7 @@ for (const make of [closedStore, killedStore]) {
     const specimen = await make();
     const chance = chanceOf(`cuts of ${name}`);
     for (const [file, content] of specimen.files) {
-      for (const length of lengthsOf(content, chance)) {
+      for (const length of placesOf(content, 1, CUTS_PER_FILE, chance)) {
         await isRefused(specimen, file, content.slice(0, length), `cut to ${length} bytes`);
       }
     }

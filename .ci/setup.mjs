@@ -19,6 +19,7 @@ import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+export const libraryName = process.platform === "darwin" ? "libvarve.dylib" : "libvarve.so";
 const bin = join(root, "node_modules", ".bin");
 /** Only its C sources are used: its install script, which fetches or builds a Node addon, is left out. */
 const ZSTD = "zstd-napi";
@@ -65,8 +66,7 @@ export function buildLibrary() {
   must(program("zig"), ["build", "--prefix", prefix], join(root, "zig"));
   // A library that is in use must not be written over: the new file takes the old one's name.
   mkdirSync(target, { recursive: true });
-  const name = process.platform === "darwin" ? "libvarve.dylib" : "libvarve.so";
-  renameSync(join(prefix, "lib", name), join(target, name));
+  renameSync(join(prefix, "lib", libraryName), join(target, libraryName));
   // The library contains zstd, whose licence asks to be with it.
   copyFileSync(join(zstd, "deps", "zstd", "LICENSE"), join(target, "LICENSE.zstd"));
   writeFileSync(stamp, wanted);

@@ -6,14 +6,16 @@ import { spawn } from "node:child_process";
 import { randomInt } from "node:crypto";
 import { join } from "node:path";
 import process from "node:process";
-import { program, root, setUp } from "./setup.mjs";
+import { libraryName, program, root, setUp } from "./setup.mjs";
 
 setUp();
 
 const environment = { ...process.env, NO_COLOR: "1" };
 const zig = join(root, "zig");
+/** Where the library goes that checks itself, for files that are made to mislead it. */
+const safe = join(zig, "zig-out", "safe");
 
-/** A step: its command, and how its output says what passed and failed. */
+/** A step: its command, where it runs, how its output says what passed and failed, and its environment. */
 const steps = [
   ["format", "deno", ["fmt", "--check"]],
   ["format of Zig", "zig", ["fmt", "--check", "src", "build.zig"], zig],
@@ -24,6 +26,15 @@ const steps = [
   ["all four targets", "zig", ["build", "cross"], zig],
   ["Zig tests", "zig", ["build", "test", "--summary", "all"], zig, zigCount],
   ["tests in Bun", "bun", ["test", "tests"], root, bunCount],
+  ["the library with safety checks", "zig", [
+    "build",
+    "-Doptimize=ReleaseSafe",
+    "--prefix",
+    safe,
+  ], zig],
+  ["hostile files, with safety checks", "bun", ["test", "tests/hostile"], root, bunCount, {
+    VARVE_LIBRARY: join(safe, "lib", libraryName),
+  }],
   ["tests in Deno", "deno", ["test", "--allow-all", "--no-check", "tests"], root, denoCount],
   ["benchmarks, smoke size", "bun", [
     "bench/run.ts",
@@ -36,7 +47,7 @@ const steps = [
 
 let passed = 0;
 let failed = 0;
-for (const [name, command, args, cwd = root, count = checkCount] of steps) {
+for (const [name, command, args, cwd = root, count = checkCount, own = {}] of steps) {
   const started = performance.now();
   // Fresh for each step: the runtimes are not to try the same crashes twice.
   const seed = process.env.VARVE_SEED ?? String(randomInt(2 ** 30));
@@ -45,7 +56,7 @@ for (const [name, command, args, cwd = root, count = checkCount] of steps) {
     command === "node" ? process.execPath : program(command),
     args,
     cwd,
-    seed,
+    { ...own, VARVE_SEED: seed },
   );
   const [good, bad] = count(output, status);
   passed += good;
@@ -56,11 +67,11 @@ for (const [name, command, args, cwd = root, count = checkCount] of steps) {
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed === 0 ? 0 : 1);
 
-function run(command, args, cwd, seed) {
+function run(command, args, cwd, own) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd,
-      env: { ...environment, VARVE_SEED: seed },
+      env: { ...environment, ...own },
       stdio: ["ignore", "pipe", "pipe"],
     });
     let output = "";

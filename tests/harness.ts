@@ -11,8 +11,8 @@ type TestBody = () => void | Promise<void>;
 
 export const runtime: "deno" | "bun" = "Deno" in globalThis ? "deno" : "bun";
 
-/** Generous, because two cores are shared with whatever else the machine is doing. */
-const TEST_TIMEOUT_MS = 120_000;
+/** Generous, because two cores are shared with whatever else the machine is doing. Long tasks set another one. */
+const TEST_TIMEOUT_MS = Number(process.env.VARVE_TEST_TIMEOUT_MS ?? 120_000);
 
 const register: (name: string, body: TestBody, ignore: boolean) => void = await (async () => {
   if (runtime === "deno") {

@@ -118,10 +118,14 @@ export function encodePointer(manifest: number): Uint8Array {
 /** The number of the manifest that a pointer file names. Throws `ERR_CORRUPTION`. */
 export function decodePointer(bytes: Uint8Array, path: string): number {
   const match = POINTER_PATTERN.exec(new TextDecoder("latin1").decode(bytes));
-  if (match === null || pointerChecksum(`MANIFEST-${match[1]}`) !== match[2]) {
+  const number = Number(match?.[1]);
+  if (
+    match === null || !Number.isSafeInteger(number) ||
+    pointerChecksum(`MANIFEST-${match[1]}`) !== match[2]
+  ) {
     throw corruption(`Cannot read '${path}': it does not name a manifest`, { path, offset: 0 });
   }
-  return Number(match[1]);
+  return number;
 }
 
 /** The header of a file. Throws `ERR_CORRUPTION`. */

@@ -5,6 +5,7 @@
  * to have been synced (by the manifest's clean close, by a segment's header, by any sound frame behind that place)
  * must lie before it: otherwise bytes were lost that a caller was promised, and that is `ERR_CORRUPTION`.
  */
+import { compareBytes } from "../base/bytes.ts";
 import { corruption, type VarveError } from "../base/errors.ts";
 import { wordsOf } from "../base/words.ts";
 import { isPossibleEntry } from "../format/log_entry.ts";
@@ -13,6 +14,7 @@ import type { StoreId } from "../format/manifest_file.ts";
 import { type Files, type OpenFile, required } from "../native/files.ts";
 import {
   BLOCK_BYTES,
+  EntryType,
   FileFlag,
   FileKind,
   LogEntry,
@@ -103,8 +105,9 @@ class Replay {
       const { storeId } = this.record;
       const foreign = header.storeId.low !== storeId.low || header.storeId.high !== storeId.high;
       if (header.number !== number || foreign) throw damage(path, 0, "it is another segment");
-      if (read < header.bytes) {
-        throw damage(path, read, `it is cut off at ${read} of ${header.bytes} bytes`);
+      const there = read < Math.min(bytes, wanted) ? read : bytes;
+      if (there < header.bytes) {
+        throw damage(path, there, `it is cut off at ${there} of ${header.bytes} bytes`);
       }
       blocks = header.blocks;
       this.#claim(header.synced);
@@ -244,7 +247,8 @@ export function frameBytes(region: Region, frame: number): number {
 }
 
 /** The bytes of a run whose entries all lie within it, or `undefined`. A checksum proves origin, not sense. */
-export function soundRunBytes({ u32, f64 }: Region, run: number, end: number): number | undefined {
+export function soundRunBytes(region: Region, run: number, end: number): number | undefined {
+  const { u8, u32, f64 } = region;
   if (run + LogRun.BYTES > end) return undefined;
   const bytes = u32[(run + LogRun.bytes) >> 2];
   const entryCount = u32[(run + LogRun.entryCount) >> 2];
@@ -260,8 +264,15 @@ export function soundRunBytes({ u32, f64 }: Region, run: number, end: number): n
     const type = typeAndKeyBytes & 0xff;
     const valueBytes = u32[word + (LogEntry.valueBytes >> 2)];
     if (!isPossibleEntry(type, keyBytes, valueBytes)) return undefined;
+    const key = 4 * word + LogEntry.BYTES;
     word += (LogEntry.BYTES >> 2) + wordsOf(keyBytes) + wordsOf(valueBytes);
     if (word > runEnd) return undefined;
+    if (type === EntryType.deleteRange && valueBytes > 0) {
+      const lower = u8.subarray(key, key + keyBytes);
+      const value = key + 4 * wordsOf(keyBytes);
+      // Nobody writes a range that holds nothing, or ends before it begins.
+      if (compareBytes(lower, u8.subarray(value, value + valueBytes)) >= 0) return undefined;
+    }
   }
   return bytes;
 }

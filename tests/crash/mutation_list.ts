@@ -87,12 +87,6 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "families.filter(({ flushedSequence }) => flushedSequence < 0)",
   },
   {
-    name: "behind a torn end the next edit is appended",
-    file: "src/tree/manifest.ts",
-    from: "reserved: torn ? 0 : end, base };",
-    to: "reserved: end, base };",
-  },
-  {
     name: "recovery does not sync what it replayed",
     file: "src/store/recovery.ts",
     from: "for (const { file } of log.segments) yield* files.sync(file);",
@@ -168,8 +162,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a manifest record is believed without its checksum",
     file: "src/format/manifest_file.ts",
-    from: "return checksumOfRecord(record) === checksum(record.subarray(4)) ? record : undefined;",
-    to: "return record;",
+    from: "  if (stored !== checksum(record.subarray(4))) return undefined;\n",
+    to: "  if (stored === undefined) return undefined;\n",
   },
   {
     name: "what came from disk depends on the process's own clock",
@@ -245,12 +239,6 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "addedTables: families.slice(0, 1).flatMap(({ tables }) => tables),",
   },
   {
-    name: "a flush drops deletes as if no table lay below it",
-    file: "zig/src/flush.zig",
-    from: "            .bottom = false,\n",
-    to: "            .bottom = true,\n",
-  },
-  {
     name: "a failed sync is tried once more",
     file: "zig/src/sync_batcher.zig",
     from: "            const result = sync(context);\n",
@@ -294,5 +282,24 @@ export const MUTATIONS: readonly Mutation[] = [
     from:
       "        if (tables.len > 0) try table_output.syncDirectory(self.files, &self.failure);\n",
     to: "",
+  },
+  {
+    name: "a large value is not synced before the frame that points to it",
+    file: "src/commit/pipeline.ts",
+    from: "    return group.durable ? this.#valueObstacle(group, blocking) : undefined;\n",
+    to:
+      "    return group.durable && blocking ? this.#valueObstacle(group, blocking) : undefined;\n",
+  },
+  {
+    name: "a table enters the manifest although large values that it names are not synced",
+    file: "src/store/flusher.ts",
+    from: "    yield* this.pipeline.values.syncUsed();\n",
+    to: "",
+  },
+  {
+    name: "recovery does not look at large values behind the last known sync",
+    file: "src/store/recovery.ts",
+    from: "  if (lost !== undefined) {\n",
+    to: "  if (lost !== undefined && lost.segment < 0) {\n",
   },
 ];

@@ -52,6 +52,15 @@ export const PROGRAMS: Readonly<Record<string, readonly StoreOperation[]>> = {
     write({ "default/e": 50_000 }, "buffered", false),
     write({ "default/b": 1 }),
   ],
+  "buffered frames on both sides of a segment's end": [
+    write({ "default/a": 20_000 }),
+    write({ "default/b": 20_000 }, "buffered"),
+    write({ "default/c": 15_000 }, "buffered"),
+    write({ "default/d": 9_000 }, "buffered"),
+    write({ "default/a": 3 }, "buffered"),
+    write({ "default/b": 4 }, "buffered"),
+    write({ "default/e": 5 }, "buffered"),
+  ],
   "log segments that flushes let go": [
     write({ "default/a": 30_000 }),
     write({ "default/b": 30_000 }),

@@ -174,7 +174,10 @@ pub const RangeRuns = struct {
             single_count += 1;
         }
         try out.ensureUnusedCapacity(gpa, self.runs.items.len + 1);
-        if (single_count > 0) out.appendAssumeCapacity(try .build(gpa, singles[0..single_count]));
+        if (single_count > 0) {
+            const fragments: *Fragments = try .build(gpa, singles[0..single_count]);
+            if (fragments.count() > 0) out.appendAssumeCapacity(fragments) else fragments.release();
+        }
         for (self.runs.items) |run| {
             if (run.fragments.smallest_sequence > sequence) break;
             if (range_cover.touches(run.fragments, lower, upper)) out.appendAssumeCapacity(run.fragments.retain());

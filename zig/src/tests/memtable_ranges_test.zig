@@ -172,6 +172,28 @@ test "a chain of tombstones that is not what it should be is refused, and one th
     try testing.expectEqual(2, try memtable_ranges.cover(writer.memtable, "d", 2, &failure));
 }
 
+// A log made to mislead had a range delete that ended before it began, and a cursor asked for the last bound of its pieces.
+// There were none: the address before an empty list was read, and the process was gone.
+// Tombstones that cover nothing make no fragments; nor does replay take such an entry.
+test "tombstones that cover nothing make no fragments" {
+    var writer = try MemtableWriter.init(1 << 20);
+    defer writer.deinit();
+    var failure: Fault = .{};
+    var found: std.ArrayList(*Fragments) = .empty;
+    defer {
+        for (found.items) |fragments| fragments.release();
+        found.deinit(gpa);
+    }
+    writer.deleteRange("m", "c", 1);
+    writer.deleteRange("m", "m", 2);
+    try memtable_ranges.collect(gpa, writer.memtable, 9, "", null, &found, &failure);
+    try testing.expectEqual(0, found.items.len);
+    writer.deleteRange("a", "b", 3);
+    try memtable_ranges.collect(gpa, writer.memtable, 9, "", null, &found, &failure);
+    try testing.expectEqual(1, found.items.len);
+    try testing.expectEqualStrings("a", found.items[0].lowest());
+}
+
 test "the exported call answers numbers, and codes for what makes no sense" {
     var writer = try MemtableWriter.init(1 << 20);
     const context = try region.reserve(abi.context_bytes);

@@ -1,0 +1,229 @@
+/**
+ * Files made to mislead: numbers, lengths and counts of any size under checksums that are right. What such a store says is what
+ * its maker wrote; asked for is an error with a code or an answer, soon, and in bounded memory.
+ */
+import assert from "node:assert/strict";
+import { test } from "../harness.ts";
+import { processStatus } from "../api/support.ts";
+import { seed } from "../crash/support.ts";
+import {
+  checksumOfRecord,
+  decodeManifest,
+  encodeManifestRecord,
+  encodePointer,
+  MANIFEST_HEADER_BYTES,
+} from "../../src/format/manifest_file.ts";
+import {
+  BLOCK_BYTES,
+  EntryType,
+  LogEntry,
+  LogFrame,
+  LogRun,
+  LogSegmentHeader,
+} from "../../src/native/layout.gen.ts";
+import { native } from "../../src/native/library.ts";
+import { below, chanceOf, isWhole, randomBytes } from "./chance.ts";
+import { closedStore, type Files, killedStore, look, withFile } from "./specimen.ts";
+
+const ROUNDS = isWhole ? 20_000 : 500;
+/** The files take some hundred kilobytes; a length that was believed takes gigabytes. */
+const MEMORY_KIB_MAX = 400_000;
+
+/** Words that lengths, counts and numbers go wrong with. */
+const WORDS = [
+  0,
+  1,
+  7,
+  8,
+  0x7f,
+  0xff,
+  0x8000,
+  0xffff,
+  0x10000,
+  0x7fffffff,
+  0x80000000,
+  0xfffffff0,
+  0xffffffff,
+];
+
+function checksum(bytes: Uint8Array): number {
+  return native().call.varve_checksum(bytes, bytes.length) >>> 0;
+}
+
+/** Changes one place: a byte, or a word, or some bytes at random. */
+function disturb(bytes: Uint8Array, from: number, to: number, chance: () => number): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const offset = from + below(chance, Math.max(to - from, 1));
+  const word = offset - offset % 4;
+  switch (below(chance, 4)) {
+    case 0:
+      bytes[offset] = [0, 0x7f, 0x80, 0xff][below(chance, 4)];
+      break;
+    case 1:
+      if (word + 4 <= to) view.setUint32(word, WORDS[below(chance, WORDS.length)], true);
+      break;
+    case 2:
+      if (word + 4 <= to) {
+        view.setUint32(word, view.getUint32(word, true) + below(chance, 9) - 4, true);
+      }
+      break;
+    default:
+      bytes.set(randomBytes(chance, Math.min(to - offset, 1 + below(chance, 12))), offset);
+  }
+}
+
+/** Looks at every round's files: anything but an error with a code is thrown by `look`. Returns how many were refused. */
+async function refusals(files: () => Files): Promise<number> {
+  const before = processStatus("VmHWM");
+  let refused = 0;
+  for (let round = 0; round < ROUNDS; round++) {
+    try {
+      if (await look(files()) !== "intact") refused++;
+    } catch (error) {
+      throw new Error(`round ${round}, VARVE_SEED=${seed}: ${error}`, { cause: error });
+    }
+  }
+  const after = processStatus("VmHWM");
+  if (before !== undefined && after !== undefined) {
+    assert.ok(after - before < MEMORY_KIB_MAX, `${after - before} KiB were taken`);
+  }
+  return refused;
+}
+
+test(`a pointer that names any manifest (VARVE_SEED=${seed})`, async () => {
+  const { files } = await closedStore();
+  for (const number of [0, 1, 45, 2 ** 31, 2 ** 32, 2 ** 53 - 1, 1e16 - 2]) {
+    const pointer = encodePointer(number);
+    assert.equal(await look(withFile(files, "CURRENT", pointer)), "ERR_CORRUPTION", String(number));
+  }
+});
+
+test(`manifests whose records were changed and sealed again (VARVE_SEED=${seed})`, async () => {
+  const { files } = await closedStore();
+  const name = [...files.keys()].find((file) => file.startsWith("MANIFEST"))!;
+  const content = files.get(name)!;
+  const { header, records } = decodeManifest(content, name);
+  const chance = chanceOf("manifests");
+  const refused = await refusals(() => {
+    const made = content.slice();
+    let chain = header.checksum;
+    let offset = MANIFEST_HEADER_BYTES;
+    const chosen = below(chance, records.length);
+    for (const [index, { payload }] of records.entries()) {
+      let changed = payload.slice();
+      if (index === chosen) {
+        if (below(chance, 4) === 0) changed = changed.slice(0, below(chance, changed.length));
+        else {for (let count = 1 + below(chance, 3); count > 0; count--) {
+            disturb(changed, 0, changed.length, chance);
+          }}
+      }
+      const record = encodeManifestRecord(changed, chain);
+      made.set(record, offset);
+      offset += record.length;
+      chain = checksumOfRecord(record);
+    }
+    return withFile(files, name, made.fill(0, offset));
+  });
+  assert.ok(refused > ROUNDS / 4, `${refused} of ${ROUNDS} were refused`);
+});
+
+// Manifest numbers have up to sixteen digits, and the last of those are no safe integers.
+// A pointer that named one, with the right checksum, was refused as an argument that the caller never gave.
+// It is damage like any other.
+test("a pointer to a manifest whose number is too large for a number is ERR_CORRUPTION", async () => {
+  const { files } = await closedStore();
+  const pointer = encodePointer(1e16 - 2);
+  assert.equal(await look(withFile(files, "CURRENT", pointer)), "ERR_CORRUPTION");
+});
+
+// A range delete that ended before it began came from a log made to mislead, and got into a memtable.
+// The first cursor over it read the address before an empty list of bounds: the process was gone.
+// Nobody writes such an entry, so replay takes it for what it is.
+test("a log with a range delete that ends before it begins is ERR_CORRUPTION", async () => {
+  const { files } = await killedStore();
+  const name = [...files.keys()].find((file) => file.endsWith(".log"))!;
+  const made = files.get(name)!.slice();
+  const view = new DataView(made.buffer);
+  const frames = framesOf(made, parseInt(name));
+  let changed = 0;
+  for (const [index, frame] of frames.entries()) {
+    const end = frame + LogFrame.BYTES + view.getUint32(frame + LogFrame.payloadBytes, true);
+    const entry = frame + LogFrame.BYTES + LogRun.BYTES;
+    if ((view.getUint32(entry, true) & 0xff) === EntryType.deleteRange) {
+      const key = entry + LogEntry.BYTES;
+      assert.equal(String.fromCharCode(made[key], made[key + 4]), "bc");
+      made[key + 4] = "a".charCodeAt(0);
+      changed++;
+    }
+    if (index > 0) {
+      view.setUint32(frame + LogFrame.chain, view.getUint32(frames[index - 1], true), true);
+    }
+    view.setUint32(frame, checksum(made.slice(frame + 4, end)), true);
+  }
+  assert.equal(changed, 1);
+  assert.equal(await look(withFile(files, name, made)), "ERR_CORRUPTION");
+});
+
+/** Where the frames of a segment begin, in order. */
+function framesOf(content: Uint8Array, number: number): number[] {
+  const view = new DataView(content.buffer, content.byteOffset);
+  const frames: number[] = [];
+  for (let offset = BLOCK_BYTES; offset + LogFrame.BYTES <= content.length; offset += 8) {
+    const bytes = LogFrame.BYTES + view.getUint32(offset + LogFrame.payloadBytes, true);
+    if (view.getFloat64(offset + LogFrame.segment, true) !== number) continue;
+    if (bytes > content.length - offset) continue;
+    if (checksum(content.slice(offset + 4, offset + bytes)) === view.getUint32(offset, true)) {
+      frames.push(offset);
+    }
+  }
+  return frames;
+}
+
+test(`log frames whose runs and entries were changed and sealed again (VARVE_SEED=${seed})`, async () => {
+  const { files } = await killedStore();
+  const name = [...files.keys()].find((file) => file.endsWith(".log"))!;
+  const content = files.get(name)!;
+  const frames = framesOf(content, parseInt(name));
+  assert.ok(frames.length >= 5, `${frames.length} frames`);
+  const chance = chanceOf("frames");
+  const refused = await refusals(() => {
+    const made = content.slice();
+    const view = new DataView(made.buffer);
+    const chosen = below(chance, frames.length);
+    for (const [index, frame] of frames.entries()) {
+      const end = frame + LogFrame.BYTES + view.getUint32(frame + LogFrame.payloadBytes, true);
+      if (index === chosen) {
+        // Of the header only what says how far the log was synced: the rest is what makes it this frame.
+        const from = below(chance, 4) === 0
+          ? frame + LogFrame.syncedSegment
+          : frame + LogFrame.BYTES;
+        disturb(made, from, end, chance);
+      }
+      if (index > 0) {
+        view.setUint32(frame + LogFrame.chain, view.getUint32(frames[index - 1], true), true);
+      }
+      view.setUint32(frame, checksum(made.slice(frame + 4, end)), true);
+    }
+    return withFile(files, name, made);
+  });
+  assert.ok(refused > ROUNDS / 20, `${refused} of ${ROUNDS} were refused`);
+});
+
+test(`segment headers that were changed and sealed again (VARVE_SEED=${seed})`, async () => {
+  const { files } = await closedStore();
+  const name = [...files.keys()].find((file) => file.endsWith(".log"))!;
+  const content = files.get(name)!;
+  const chance = chanceOf("headers");
+  const start = LogSegmentHeader.checksum + 4;
+  const refused = await refusals(() => {
+    const made = content.slice();
+    disturb(made, start, LogSegmentHeader.BYTES, chance);
+    new DataView(made.buffer).setUint32(
+      LogSegmentHeader.checksum,
+      checksum(made.slice(start, LogSegmentHeader.BYTES)),
+      true,
+    );
+    return withFile(files, name, made);
+  });
+  assert.ok(refused > ROUNDS / 4, `${refused} of ${ROUNDS} were refused`);
+});

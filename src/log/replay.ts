@@ -124,11 +124,11 @@ class Replay {
     (this.#ended && number > this.#position.segment ? this.#dropped : this.#segments).push(segment);
   }
 
-  /** Behind a clean close there is nothing; how much was reserved there does not matter. */
+  /** Behind a clean close, or an end that a recovery put on record, nothing counts. */
   #bytesThatCount(number: number, bytes: number): number {
-    const { cleanClose } = this.record;
-    const end = cleanClose?.segment === number ? roundUp(cleanClose.offset) : bytes;
-    return Math.max(Math.min(bytes, end), BLOCK_BYTES);
+    const { cleanClose, logEnds } = this.record;
+    const end = cleanClose?.segment === number ? cleanClose.offset : logEnds.get(number);
+    return Math.max(Math.min(bytes, end === undefined ? bytes : roundUp(end)), BLOCK_BYTES);
   }
 
   /**

@@ -61,6 +61,15 @@ function reservedBytes(budgetBytes: number): number {
   return 3 * budgetBytes + INDEX_RESERVE_BYTES;
 }
 
+/**
+ * What JavaScript writes of that: it adds nothing beyond the budget but one point index, of 16 bytes for each slot of the one
+ * before, to which at least 33 bytes belong that are there already; small ones grow fourfold. The ordered index is the library's.
+ */
+function viewedBytes(budgetBytes: number): number {
+  const bytes = 1.5 * budgetBytes + 3 * INDEX_RESERVE_BYTES;
+  return Math.ceil(bytes / 8) * 8;
+}
+
 export class Memtable {
   readonly region: Region;
   readonly #u32: Uint32Array<ArrayBuffer>;
@@ -70,7 +79,7 @@ export class Memtable {
   #blobBytes = 0;
 
   private constructor(family: number, budgetBytes: number, reserved: number) {
-    this.region = reserveRegion(reserved);
+    this.region = reserveRegion(reserved, viewedBytes(budgetBytes));
     this.#u32 = this.region.u32;
     this.#budgetWords = budgetBytes >> 2;
     this.region.u32.fill(0, 0, MEMTABLE_HEADER_WORDS);
@@ -353,7 +362,7 @@ export class Memtable {
     const words = 1 + 2 * slotCount;
     const start = Atomics.add(u32, TAIL, words);
     assert(
-      start + words <= u32[MemtableHeader.capacityWords >> 2],
+      start + words <= u32.length,
       "a memtable's reserve holds its indexes",
     );
     const slots = start + 1;

@@ -10,6 +10,7 @@ import { native } from "./library.ts";
 
 export interface Region {
   readonly id: number;
+  /** Of the memory; its views may show less. */
   readonly bytes: number;
   readonly u8: Uint8Array<ArrayBuffer>;
   readonly u32: Uint32Array<ArrayBuffer>;
@@ -19,11 +20,14 @@ export interface Region {
 
 const views: (Region | undefined)[] = [];
 
-/** Reserves at least `bytes`; the content is unspecified. Throws `ERR_IO` when the system refuses. */
-export function reserveRegion(bytes: number): Region {
+/**
+ * Reserves at least `bytes`; the content is unspecified. Throws `ERR_IO` when the system refuses. The views show the first
+ * `viewed` bytes, or everything.
+ */
+export function reserveRegion(bytes: number, viewed = Infinity): Region {
   const id = native().call.varve_region_reserve(bytes);
   if (id < 0) throw nativeError(id, `Cannot reserve ${bytes} bytes of native memory`);
-  return region(id);
+  return views[id] ??= makeViews(id, viewed);
 }
 
 /** The views of a region that native code named. */
@@ -35,7 +39,7 @@ export function region(id: number): Region {
  * Views of larger regions are let go with them. Bun's collector counts the memory under a view as if it were its own, and
  * lets garbage grow in proportion.
  */
-const KEPT_VIEW_BYTES = 1 << 20;
+const KEPT_VIEW_BYTES = 16 << 20;
 
 /** Gives a region back to the pool. Its views stay valid, their content does not. */
 export function releaseRegion(id: number): void {
@@ -55,10 +59,10 @@ export function viewOfRegion({ id, bytes: size }: Region, bytes: number): ArrayB
   return view(call.varve_region_address(id), bytes);
 }
 
-function makeViews(id: number): Region {
+function makeViews(id: number, viewed = Infinity): Region {
   const { call, view } = native();
   const bytes = call.varve_region_bytes(id);
-  const buffer = view(call.varve_region_address(id), bytes);
+  const buffer = view(call.varve_region_address(id), Math.min(bytes, viewed));
   return {
     id,
     bytes,

@@ -76,12 +76,12 @@ export function* rebuild(files: Files, freshId: StoreId): Task<Rebuilt> {
   const storeId = register?.storeId ?? log.storeId ?? freshId;
   const blobs = yield* readBlobs(files, numbersOf(found, FileKind.blob), storeId);
   let families = nameFamilies(register, tables.kept, content);
-  let plan = stateOf(files, tables, log, content, families);
+  let plan = stateOf(files, tables, log, blobs, content, families);
   const lostValue = yield* firstLostValue(files, plan.state, blobs, log, content);
   if (lostValue !== undefined) {
     ({ log, content } = yield* readLog(files, found, register, lostValue));
     families = nameFamilies(register, tables.kept, content);
-    plan = stateOf(files, tables, log, content, families);
+    plan = stateOf(files, tables, log, blobs, content, families);
   }
   const { state, flushIsDue } = plan;
   for (const number of blobs.kept) state.blobs.add(number);
@@ -215,12 +215,13 @@ function nameFamilies(
  * a memtable is flushed whole, and after the ones before it. That fails where one of its tables is lost; then all that the log
  * has is taken, if it reaches beyond the tables: it has the newest version of whatever it has at all, entries have the same
  * numbers as in the tables, and on level 0 the highest number counts. Not so where operands are merged: tables may have folded
- * them, and none may count twice.
+ * them, and none may count twice; nor where entries point to large values that were collected.
  */
 function stateOf(
   files: Files,
   { kept, lost }: FoundTables,
   log: SalvagedLog,
+  blobs: FoundBlobs,
   content: LogContent,
   { families, operators, nextFamilyId }: FamilyRegister,
 ): { state: ManifestState; flushIsDue: boolean } {
@@ -237,9 +238,12 @@ function stateOf(
     const misses = lost.some(({ family, isMissed }) =>
       isMissed && (family === undefined || family === id)
     );
-    const takesAll = misses && content.lastSequence >= largest && !content.merging.has(id);
+    const collected = lastCollected(id, content, blobs);
+    const takesAll = misses && content.lastSequence >= largest && !content.merging.has(id) &&
+      collected === 0;
+    const sequence = Math.max(largest, collected);
     if (takesAll) flushIsDue = true;
-    else if (largest > 0) flushed.push({ family: id, sequence: largest });
+    else if (sequence > 0) flushed.push({ family: id, sequence });
   }
   const oldestFirst = kept.map(({ record }) => ({ ...record, level: 0 }))
     .sort((a, b) => a.largestSequence - b.largestSequence || a.number - b.number);
@@ -261,6 +265,19 @@ function stateOf(
     0,
   );
   return { state, flushIsDue };
+}
+
+/**
+ * The last logged entry of a family that points to a blob segment which is not there. Such a segment was removed when no record that
+ * points to it was needed any more: so this entry and those before it are in tables, or deleted by what was.
+ */
+function lastCollected(id: number, { values }: LogContent, { kept, lost }: FoundBlobs): number {
+  const there = new Set([...kept, ...lost.map(({ number }) => number)]);
+  let last = 0;
+  for (const { family, address, sequence } of values) {
+    if (family === id && !there.has(address.number)) last = Math.max(last, sequence);
+  }
+  return last;
 }
 
 function firstFreeNumber(files: readonly FoundFile[]): number {

@@ -476,6 +476,26 @@ test("large values come back with their records; one that is lost ends the log b
   await db.put("more", valueOf(7));
 });
 
+test("entries whose large values were collected do not end the log", async () => {
+  const path = join(temporaryDirectory(), "store");
+  const options = { blobThreshold: 1024 };
+  {
+    await using db = await Varve.open(path, options);
+    await db.put("a", "kept");
+    await db.put("b", "gone ".repeat(1_000));
+    await db.delete("b");
+    await db.flush();
+    await db.compact();
+    await db.put("c", "logged");
+  }
+  // Whatever is left of the segment goes, as it does when it is collected.
+  lose(path, /^(MANIFEST|CURRENT)|blob$/);
+  assert.equal(named(path, /log$/).length > 0, true);
+  const report = await Varve.repair(path);
+  kept(report);
+  assert.deepEqual((await contentOf(path)).default, { a: "kept", c: "logged" });
+});
+
 function without(names: string[], name: string): string[] {
   return names.filter((other) => other !== name);
 }

@@ -1,14 +1,15 @@
 /**
  * `db.checkpoint(dir)`: a consistent copy that opens as a store of its own.
  *
- * The copy is the state at one moment behind the call: the tables that the manifest names then, the log up to where it ended
- * then, and a manifest that says so, closed in order. Everything that was committed before the call is in it, `"volatile"` writes
+ * The copy is the state at one moment behind the call: the tables and blob segments that the manifest names then, the log up to
+ * where it ended then, and a manifest that says so, closed in order. Everything that was committed before the call is in it, `"volatile"` writes
  * too (their families are flushed first); nothing that comes later is. The store goes on meanwhile.
  *
  * It is made under a name of its own beside the target, under a lock, all of it synced, and only then renamed: the target is
  * never there in part. What a crash leaves of it is removed by the next checkpoint with that target.
  */
 import { closed, VarveError } from "../base/errors.ts";
+import type { BlobWriter } from "../blob/blob_writer.ts";
 import type { LogPosition } from "../format/manifest_edit.ts";
 import type { Visibility } from "../commit/visibility.ts";
 import type { Health } from "../log/health.ts";
@@ -42,6 +43,7 @@ interface Source {
   readonly files: Files;
   readonly manifest: Manifest;
   readonly log: Log;
+  readonly values: BlobWriter;
   readonly visibility: Visibility;
   readonly health: Health;
   readonly events: Events;
@@ -81,9 +83,12 @@ export function* makeCheckpoint(store: Source, target: CheckpointTarget): Task<v
   }
 }
 
-/** Whether a kind of file is never written to again, so that the copy may share it by a link; else it is copied. */
+/**
+ * Whether what a file holds is never written over, so that the copy may share it by a link; else it is copied. To a blob segment
+ * values may be added, which the copy does not know of.
+ */
 function isShared(kind: number): boolean {
-  return kind === FileKind.table;
+  return kind === FileKind.table || kind === FileKind.blob;
 }
 
 /** The same target has the same one, so that what a crash left is found again. */
@@ -137,12 +142,15 @@ function* fill(store: Source, copy: Files): Task<void> {
 
 function* copyMoment(store: Source, copy: Files): Task<void> {
   const { state, end } = takeMoment(store);
+  // Those that records of the copy stand on.
+  yield* store.values.syncUsed();
   const { files, manifest: { storeId } } = store;
   for (const { tables } of state.families.values()) {
     for (const { number } of tables) {
       yield* give(store, copy, { kind: FileKind.table, number });
     }
   }
+  for (const number of state.blobs) yield* give(store, copy, { kind: FileKind.blob, number });
   for (const number of state.logs) {
     const name = { kind: FileKind.log, number };
     requireOpen(store);

@@ -100,6 +100,33 @@ test("a shared table is not changed by whatever becomes of the store", async () 
   assert.equal(await (await again.columnFamily("f")).count(), 1_000);
 });
 
+test("large values are in the copy, unsynced ones too, and stay whatever becomes of the store", async () => {
+  const root = temporaryDirectory();
+  const [path, copy] = [join(root, "store"), join(root, "copy")];
+  const valueOf = (index: number) => `${index} `.repeat(50_000);
+  {
+    await using db = await Varve.open(path);
+    await db.put("0", valueOf(0));
+    await db.flush();
+    await db.put("1", valueOf(1), { durability: "buffered" });
+    await db.put("2", valueOf(2), { durability: "volatile" });
+    await db.checkpoint(copy);
+    await db.put("3", valueOf(3));
+    await db.deleteRange({});
+    await db.flush();
+    await db.compact();
+  }
+  await Varve.destroy(path);
+  await using db = await Varve.open(copy);
+  await db.verify();
+  assert.deepEqual([...db.keys()].map(text), ["0", "1", "2"]);
+  for (let index = 0; index < 3; index++) {
+    assert.equal(text(await db.get(String(index))), valueOf(index));
+  }
+  await db.put("4", valueOf(4));
+  assert.equal(text(db.getSync("4")), valueOf(4));
+});
+
 test("an empty directory is a fine target; a full one, a file and a link are ERR_EXISTS and stay", async () => {
   const root = temporaryDirectory();
   await using db = await Varve.open(join(root, "store"));

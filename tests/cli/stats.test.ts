@@ -96,11 +96,13 @@ test("the picture of a store at work has traffic, hits and latencies", async () 
   await fill(db, 100);
   await fill(db, 200);
   await db.compact();
+  await db.put("large", VALUE.repeat(100));
   for (let index = 0; index < 100; index++) db.getSync(String(index).padStart(6, "0"));
   const text = picture(db.stats()).join("\n");
   assert.match(text, /^ {2}level +files +bytes +came in +written +amp$/m);
   assert.match(text, /^ {6}\d +1 +\d+ KiB {2}█{20} +\d+ KiB +\d+ KiB +\d\.\d$/m);
-  assert.match(text, /^writes {2}300 entries in \d+ groups of \d+\.\d, /m);
+  assert.match(text, /^blobs {3}1 segment, \d\.\d MiB, 100\.0 % of the values alive$/m);
+  assert.match(text, /^writes {2}301 entries in \d+ groups of \d+\.\d, /m);
   assert.match(
     text,
     /^reads {3}100 gets: memtable 0\.0 %; 100 went on: found 100\.0 %, 1\.00 tables each; cache /m,

@@ -10,8 +10,8 @@ import { crashes, seed, seeded, SMALL } from "./support.ts";
 const PATH = "/home/user/data";
 const COPY = "/backup/today/copy";
 
-/** A store whose state is spread over tables, a log of several segments, and memory alone. */
-async function fill(db: Varve): Promise<void> {
+/** A store whose state is spread over tables, a log of several segments, perhaps a blob segment, and memory alone. */
+async function fill(db: Varve, large = false): Promise<void> {
   const left = await db.columnFamily("left");
   await db.put("a", "1".repeat(3_000));
   await left.put("a", "2");
@@ -19,7 +19,9 @@ async function fill(db: Varve): Promise<void> {
   await db.put("b", "3".repeat(40_000));
   await db.put("c", "4".repeat(40_000), { durability: "buffered" });
   await left.put("d", "5", { durability: "volatile" });
+  if (large) await db.put("large", "7".repeat(70_000));
   await db.put("e", "6", { durability: "buffered" });
+  if (large) await left.put("large", "8".repeat(70_000), { durability: "buffered" });
 }
 
 async function openCopy(disk: SimulatedDisk): Promise<State | undefined> {
@@ -39,46 +41,53 @@ interface Promised {
   readonly made: boolean;
 }
 
+const OUTCOMES = Math.max(1, Math.ceil(crashes(250) / 60));
+
 test(`a crash behind every operation of a checkpoint: it is whole or not there, and the original loses nothing (VARVE_SEED=${seed})`, () =>
-  seeded(async () => {
-    const { crashes: count } = await everyCrash<Promised>(
-      async (disk, note) => {
-        const db = await Varve.open(PATH, { ...SMALL, disk });
-        await fill(db);
-        await db.sync();
-        const state = stateOf(db);
-        note({ state, made: false });
+  seeded(() => crashEverywhere(false, OUTCOMES)));
+
+test(`a crash behind every operation of a checkpoint of large values (VARVE_SEED=${seed})`, () =>
+  seeded(() => crashEverywhere(true, Math.ceil(OUTCOMES / 5))));
+
+async function crashEverywhere(large: boolean, outcomes: number): Promise<void> {
+  const { crashes: count } = await everyCrash<Promised>(
+    async (disk, note) => {
+      const db = await Varve.open(PATH, { ...SMALL, disk });
+      await fill(db, large);
+      await db.sync();
+      const state = stateOf(db);
+      note({ state, made: false });
+      await db.checkpoint(COPY);
+      note({ state, made: true });
+      await db.put("later", "7");
+      await db.close();
+    },
+    async (disk, notes) => {
+      const last = notes.at(-1);
+      const found = await openCopy(disk);
+      if (last === undefined) return assert.equal(found, undefined);
+      if (last.made) assert.ok(found !== undefined, "the checkpoint is gone");
+      if (found !== undefined) {
+        assert.ok(isSame(found, last.state), `${show(found)} instead of ${show(last.state)}`);
+      }
+      await using db = await Varve.open(PATH, { ...SMALL, disk });
+      const original = stateOf(db);
+      original.get("default")!.delete("later");
+      // What was volatile may be gone with the crash.
+      for (const state of [original, last.state]) state.get("left")!.delete("d");
+      assert.ok(isSame(original, last.state), `${show(original)} is left of the original`);
+      if (found === undefined) {
+        // What the crash left is in nobody's way.
         await db.checkpoint(COPY);
-        note({ state, made: true });
-        await db.put("later", "7");
-        await db.close();
-      },
-      async (disk, notes) => {
-        const last = notes.at(-1);
-        const found = await openCopy(disk);
-        if (last === undefined) return assert.equal(found, undefined);
-        if (last.made) assert.ok(found !== undefined, "the checkpoint is gone");
-        if (found !== undefined) {
-          assert.ok(isSame(found, last.state), `${show(found)} instead of ${show(last.state)}`);
-        }
-        await using db = await Varve.open(PATH, { ...SMALL, disk });
-        const original = stateOf(db);
-        original.get("default")!.delete("later");
-        // What was volatile may be gone with the crash.
-        for (const state of [original, last.state]) state.get("left")!.delete("d");
-        assert.ok(isSame(original, last.state), `${show(original)} is left of the original`);
-        if (found === undefined) {
-          // What the crash left is in nobody's way.
-          await db.checkpoint(COPY);
-          assert.ok((await openCopy(disk)) !== undefined);
-        } else {
-          await assert.rejects(db.checkpoint(COPY), { code: "ERR_EXISTS" });
-        }
-      },
-      { seed, outcomes: Math.max(1, Math.ceil(crashes(250) / 60)) },
-    );
-    assert.ok(count > 60);
-  }));
+        assert.ok((await openCopy(disk)) !== undefined);
+      } else {
+        await assert.rejects(db.checkpoint(COPY), { code: "ERR_EXISTS" });
+      }
+    },
+    { seed, outcomes },
+  );
+  assert.ok(count > 60);
+}
 
 test(`any operation of a checkpoint may fail: it is made or it throws, and nothing of it stays in the way (VARVE_SEED=${seed})`, () =>
   seeded(async () => {

@@ -50,9 +50,15 @@ function heading(stats: Stats | Shape): string[] {
   if (stats.failure !== null) lines.push(`FAILED  ${oneLine(stats.failure)}`);
   lines.push(`log     ${counted(log.segments, "segment")}${logEnd(stats)}`);
   if (blobs.segments > 0) {
-    lines.push(`blobs   ${counted(blobs.segments, "segment")}, ${spellBytes(stats.blobs.bytes)}`);
+    lines.push(`blobs   ${counted(blobs.segments, "segment")}${blobUse(stats)}`);
   }
   return lines;
+}
+
+function blobUse({ blobs: { bytes, liveBytes, deadBytes } }: Stats): string {
+  const used = liveBytes + deadBytes;
+  const live = used === 0 ? "" : `, ${percent(liveBytes / used)} of the values alive`;
+  return `, ${spellBytes(bytes)}${live}`;
 }
 
 function logEnd({ log }: Stats): string {

@@ -166,6 +166,7 @@ export const JobFlag = {
   syncFile: 8,
   lock: 16,
   anyFamily: 32,
+  withValues: 64,
 } as const;
 
 export const OpenFlag = {

@@ -9,6 +9,8 @@
  * never there in part. What a crash leaves of it is removed by the next checkpoint with that target.
  */
 import { closed, VarveError } from "../base/errors.ts";
+import type { BlobWriter } from "../blob/blob_writer.ts";
+import type { BlobSegment } from "../blob/segment.ts";
 import type { LogPosition } from "../format/manifest_edit.ts";
 import type { Visibility } from "../commit/visibility.ts";
 import type { Health } from "../log/health.ts";
@@ -42,6 +44,7 @@ interface Source {
   readonly files: Files;
   readonly manifest: Manifest;
   readonly log: Log;
+  readonly values: BlobWriter;
   readonly visibility: Visibility;
   readonly health: Health;
   readonly events: Events;
@@ -56,6 +59,8 @@ interface Source {
 interface Moment {
   readonly state: ManifestState;
   readonly end: LogPosition;
+  /** Blob segments, sealed. */
+  readonly segments: readonly BlobSegment[];
 }
 
 export function* makeCheckpoint(store: Source, target: CheckpointTarget): Task<void> {
@@ -83,7 +88,7 @@ export function* makeCheckpoint(store: Source, target: CheckpointTarget): Task<v
 
 /** Whether a kind of file is never written to again, so that the copy may share it by a link; else it is copied. */
 function isShared(kind: number): boolean {
-  return kind === FileKind.table;
+  return kind === FileKind.table || kind === FileKind.blob;
 }
 
 /** The same target has the same one, so that what a crash left is found again. */
@@ -136,8 +141,10 @@ function* fill(store: Source, copy: Files): Task<void> {
 }
 
 function* copyMoment(store: Source, copy: Files): Task<void> {
-  const { state, end } = takeMoment(store);
+  const { state, end, segments } = takeMoment(store);
   const { files, manifest: { storeId } } = store;
+  yield* finishSegments(store, segments);
+  for (const { number } of segments) yield* give(store, copy, { kind: FileKind.blob, number });
   for (const { tables } of state.families.values()) {
     for (const { number } of tables) {
       yield* give(store, copy, { kind: FileKind.table, number });
@@ -168,10 +175,15 @@ function takeMoment(store: Source): Moment {
   // Segments behind the end are empty, or hold what a recovery found to be behind it.
   const logs = live.logs.filter((number) => number <= position.segment);
   const end = logs.includes(position.segment) ? position : { segment: 0, offset: 0 };
+  // Later values go to others. Those that hold none are no part of the copy.
+  const segments = store.values.seal();
+  const numbers = segments.map(({ number }) => number);
   const state = new ManifestState();
   state.apply(
     {
       ...live.snapshot(),
+      addedBlobs: numbers,
+      sealedBlobs: numbers,
       addedLogs: logs,
       logEnds: logs.flatMap((segment) => {
         const offset = live.logEnds.get(segment);
@@ -184,7 +196,24 @@ function takeMoment(store: Source): Moment {
     store.files.directory,
     0,
   );
-  return { state, end };
+  return { state, end, segments };
+}
+
+/**
+ * Waits until nothing is written to the segments any more, and puts that on record: from then on they may have a second name, and a
+ * recovery of either store leaves them as they are.
+ */
+function* finishSegments(store: Source, segments: readonly BlobSegment[]): Task<void> {
+  for (const segment of segments) {
+    yield segment.finished;
+    if (segment.owesSync) throw segment.failure ?? store.health.refusal(ATTEMPT);
+  }
+  yield* store.manifest.append(() => {
+    const { blobs, sealedBlobs } = store.manifest.state;
+    const fresh = segments.map(({ number }) => number)
+      .filter((number) => blobs.has(number) && !sealedBlobs.has(number));
+    return fresh.length === 0 ? undefined : { sealedBlobs: fresh };
+  });
 }
 
 /** The copy gets a file of the store, by a link where that can be. */

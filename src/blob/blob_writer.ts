@@ -214,6 +214,12 @@ export class BlobWriter {
     }
   }
 
+  /** Seals what is open. Every segment that has a value, or had one; they are `finished` soon. */
+  seal(): BlobSegment[] {
+    if (this.#open !== undefined && this.#open.valueBytes > 0) this.#seal(this.#open);
+    return [...this.segments.values()].filter(({ sealed }) => sealed);
+  }
+
   /** A segment that compaction has filled, from when it is on record. */
   adopt(segment: BlobSegment): void {
     this.segments.set(segment.number, segment);
@@ -411,7 +417,11 @@ export class BlobWriter {
   #finishSoon(segment: BlobSegment): void {
     if (segment.writing > 0 || this.#closed || segment.file === undefined) return;
     startTask(this.jobs, this.#finish(segment), (error) => {
-      if (error !== undefined) throw error;
+      segment.finished.set();
+      if (error === undefined) return;
+      if (!(error instanceof VarveError)) throw error;
+      // The disk has crashed, or a descriptor could not be closed.
+      if (error.code !== "ERR_CLOSED") this.#report(error);
     });
   }
 

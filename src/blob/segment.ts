@@ -14,6 +14,7 @@ import {
 } from "../native/layout.gen.ts";
 import { native } from "../native/library.ts";
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
+import { Signal } from "../native/signal.ts";
 import type { Task } from "../native/task.ts";
 
 /** Values start behind the header's block. */
@@ -34,6 +35,8 @@ export class BlobSegment {
   used = 0;
   /** Values of writes that have not ended: their records may still be applied. */
   held = 0;
+  /** Set when nothing is written to it any more: it is sealed, cut off, and synced as far as that can be. */
+  readonly finished = new Signal();
   /** A value in it cannot be read: it stays as it is. */
   stuck = false;
   /** The failed sync behind which nothing more can be made durable. */
@@ -46,6 +49,7 @@ export class BlobSegment {
     const segment = new BlobSegment(number, undefined, bytes);
     segment.end = bytes;
     segment.sealed = true;
+    segment.finished.set();
     return segment;
   }
 
@@ -127,8 +131,24 @@ export function decodeBlobHeader({ u8, u32, f64 }: Region): BlobHeader | string 
   };
 }
 
+/** What is wrong with a segment's header, or `undefined`. `header`: room for it. */
+export function* readSegmentFault(
+  files: Files,
+  number: number,
+  storeId: StoreId,
+  header: Region,
+): Task<string | undefined> {
+  const file = yield* files.open({ kind: FileKind.blob, number }, FileFlag.readOnly);
+  try {
+    const read = yield* files.read(file, header, 0, BLOCK_BYTES);
+    return read < BLOCK_BYTES ? "it has no header" : faultOfHeader(header, number, storeId);
+  } finally {
+    yield* files.close(file);
+  }
+}
+
 /** What is wrong with a header at the start of a region, or `undefined`. */
-export function faultOfHeader(
+function faultOfHeader(
   region: Region,
   number: number,
   storeId: StoreId,

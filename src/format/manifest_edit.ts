@@ -67,6 +67,8 @@ export interface ManifestEdit {
   /** Blob segments: values may be in them from now on, or nothing that is needed is any more. */
   addedBlobs?: number[];
   removedBlobs?: number[];
+  /** Blob segments that are never written to again: all that is in them is on stable storage. */
+  sealedBlobs?: number[];
   /** No segment with a higher number was ever in use. */
   lastLog?: number;
   /** Where recovery found a segment's end: what lies behind it never comes back. */
@@ -104,6 +106,7 @@ const Tag = {
   time: 16,
   addedBlob: 17,
   removedBlob: 18,
+  sealedBlob: 19,
 } as const;
 
 export function encodeEdit(edit: ManifestEdit): Uint8Array {
@@ -126,6 +129,7 @@ export function encodeEdit(edit: ManifestEdit): Uint8Array {
   for (const segment of edit.removedLogs ?? []) to.varint(Tag.removedLog).varint(segment);
   for (const segment of edit.addedBlobs ?? []) to.varint(Tag.addedBlob).varint(segment);
   for (const segment of edit.removedBlobs ?? []) to.varint(Tag.removedBlob).varint(segment);
+  for (const segment of edit.sealedBlobs ?? []) to.varint(Tag.sealedBlob).varint(segment);
   for (const end of edit.logEnds ?? []) encodePosition(to.varint(Tag.logEnd), end);
   encodeNumber(to, Tag.lastLog, edit.lastLog);
   encodeNumber(to, Tag.nextFileNumber, edit.nextFileNumber);
@@ -179,6 +183,9 @@ function decodeField(from: BinaryReader, edit: ManifestEdit): void {
       return;
     case Tag.addedBlob:
       (edit.addedBlobs ??= []).push(from.varint());
+      return;
+    case Tag.sealedBlob:
+      (edit.sealedBlobs ??= []).push(from.varint());
       return;
     case Tag.removedBlob:
       (edit.removedBlobs ??= []).push(from.varint());

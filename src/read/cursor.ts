@@ -55,6 +55,8 @@ export interface CursorOptions {
   readonly keysOnly: boolean;
   /** `MergeOperator` */
   readonly mergeOperator: number;
+  /** As if there were no tables. Default: false. */
+  readonly memtablesOnly?: boolean;
 }
 
 export class Cursor {
@@ -186,12 +188,12 @@ function writeRequest(
   family: Family,
   { lower, upper, reverse }: CursorRange,
   { sequence, time }: ReadView,
-  { keysOnly, mergeOperator }: CursorOptions,
+  { keysOnly, mergeOperator, memtablesOnly }: CursorOptions,
 ): void {
   const base = CURSOR_REQUEST_OFFSET;
   const memtables = [family.active, ...family.frozen.toReversed()];
   assert(memtables.length <= CURSOR_MEMTABLES_MAX, "writers wait long before so many memtables");
-  i32[(base + CursorRequest.version) >> 2] = family.version.handle;
+  i32[(base + CursorRequest.version) >> 2] = memtablesOnly ? 0 : family.version.handle;
   u32[(base + CursorRequest.memtableCount) >> 2] = memtables.length;
   f64[(base + CursorRequest.sequence) >> 3] = sequence;
   u32[(base + CursorRequest.lowerBytes) >> 2] = lower.length;

@@ -1,8 +1,8 @@
 /**
  * `db.checkpoint(dir)`: a consistent copy that opens as a store of its own.
  *
- * The copy is the state at one moment behind the call: the tables and blob segments that the manifest names then, the log up to
- * where it ended then, and a manifest that says so, closed in order. Everything that was committed before the call is in it, `"volatile"` writes
+ * The copy is the state at one moment behind the call: the tables that the manifest names then, the log up to where it ended
+ * then, and a manifest that says so, closed in order. Everything that was committed before the call is in it, `"volatile"` writes
  * too (their families are flushed first); nothing that comes later is. The store goes on meanwhile.
  *
  * It is made under a name of its own beside the target, under a lock, all of it synced, and only then renamed: the target is
@@ -10,6 +10,7 @@
  */
 import { closed, VarveError } from "../base/errors.ts";
 import type { BlobWriter } from "../blob/blob_writer.ts";
+import type { BlobSegment } from "../blob/segment.ts";
 import type { LogPosition } from "../format/manifest_edit.ts";
 import type { Visibility } from "../commit/visibility.ts";
 import type { Health } from "../log/health.ts";
@@ -58,6 +59,8 @@ interface Source {
 interface Moment {
   readonly state: ManifestState;
   readonly end: LogPosition;
+  /** Blob segments, sealed. */
+  readonly segments: readonly BlobSegment[];
 }
 
 export function* makeCheckpoint(store: Source, target: CheckpointTarget): Task<void> {
@@ -83,10 +86,7 @@ export function* makeCheckpoint(store: Source, target: CheckpointTarget): Task<v
   }
 }
 
-/**
- * Whether what a file holds is never written over, so that the copy may share it by a link; else it is copied. To a blob segment
- * values may be added, which the copy does not know of.
- */
+/** Whether a kind of file is never written to again, so that the copy may share it by a link; else it is copied. */
 function isShared(kind: number): boolean {
   return kind === FileKind.table || kind === FileKind.blob;
 }
@@ -141,16 +141,15 @@ function* fill(store: Source, copy: Files): Task<void> {
 }
 
 function* copyMoment(store: Source, copy: Files): Task<void> {
-  const { state, end } = takeMoment(store);
-  // Those that records of the copy stand on.
-  yield* store.values.syncUsed();
+  const { state, end, segments } = takeMoment(store);
   const { files, manifest: { storeId } } = store;
+  yield* finishSegments(store, segments);
+  for (const { number } of segments) yield* give(store, copy, { kind: FileKind.blob, number });
   for (const { tables } of state.families.values()) {
     for (const { number } of tables) {
       yield* give(store, copy, { kind: FileKind.table, number });
     }
   }
-  for (const number of state.blobs) yield* give(store, copy, { kind: FileKind.blob, number });
   for (const number of state.logs) {
     const name = { kind: FileKind.log, number };
     requireOpen(store);
@@ -176,10 +175,15 @@ function takeMoment(store: Source): Moment {
   // Segments behind the end are empty, or hold what a recovery found to be behind it.
   const logs = live.logs.filter((number) => number <= position.segment);
   const end = logs.includes(position.segment) ? position : { segment: 0, offset: 0 };
+  // Later values go to others. Those that hold none are no part of the copy.
+  const segments = store.values.seal();
+  const numbers = segments.map(({ number }) => number);
   const state = new ManifestState();
   state.apply(
     {
       ...live.snapshot(),
+      addedBlobs: numbers,
+      sealedBlobs: numbers,
       addedLogs: logs,
       logEnds: logs.flatMap((segment) => {
         const offset = live.logEnds.get(segment);
@@ -192,7 +196,24 @@ function takeMoment(store: Source): Moment {
     store.files.directory,
     0,
   );
-  return { state, end };
+  return { state, end, segments };
+}
+
+/**
+ * Waits until nothing is written to the segments any more, and puts that on record: from then on they may have a second name, and a
+ * recovery of either store leaves them as they are.
+ */
+function* finishSegments(store: Source, segments: readonly BlobSegment[]): Task<void> {
+  for (const segment of segments) {
+    yield segment.finished;
+    if (segment.owesSync) throw segment.failure ?? store.health.refusal(ATTEMPT);
+  }
+  yield* store.manifest.append(() => {
+    const { blobs, sealedBlobs } = store.manifest.state;
+    const fresh = segments.map(({ number }) => number)
+      .filter((number) => blobs.has(number) && !sealedBlobs.has(number));
+    return fresh.length === 0 ? undefined : { sealedBlobs: fresh };
+  });
 }
 
 /** The copy gets a file of the store, by a link where that can be. */

@@ -310,8 +310,10 @@ export class Compactor {
     if (!recorded) return yield* undo.call(this);
     relocation?.install(outputs);
     family.replaceTables(inputs, outputs, this.context);
+    // Nobody comes upon the inputs any more when segments go that only they point to.
+    const discarding = this.#discard(inputs);
     this.collector.kick();
-    yield* this.#discard(inputs);
+    yield* discarding;
   }
 
   /** Returns false if the family was dropped meanwhile, and nothing is on record. */
@@ -334,9 +336,10 @@ export class Compactor {
     return recorded;
   }
 
-  *#discard(tables: readonly Table[]): Task<void> {
+  /** Releases tables at once; the task removes their files. */
+  #discard(tables: readonly Table[]): Task<void> {
     for (const table of tables) releaseTable(table);
-    yield* this.retention.remove(
+    return this.retention.remove(
       tables.map(({ record }) => ({ kind: FileKind.table, number: record.number })),
     );
   }

@@ -74,7 +74,8 @@ export function* recover(
   };
   let log = yield* replay();
   requireKnownBlobs(files, values, state.blobs);
-  const lost = yield* findLostValue(files, values, log.synced, writable);
+  const open = values.filter(({ address }) => !state.sealedBlobs.has(address.number));
+  const lost = yield* findLostValue(files, open, log.synced, writable);
   if (lost !== undefined) {
     yield* closeSegments(files, log);
     for (const family of families.all()) family.forgetMemtables();

@@ -4,7 +4,7 @@
  */
 import { VarveError } from "../base/errors.ts";
 import { wordsOf } from "../base/words.ts";
-import { faultOfHeader } from "../blob/segment.ts";
+import { readSegmentFault } from "../blob/segment.ts";
 import { readAddress } from "../format/blob_address.ts";
 import type { LogPosition, TableRecord } from "../format/manifest_edit.ts";
 import type { StoreId } from "../format/manifest_file.ts";
@@ -15,7 +15,6 @@ import {
   BlobAddress,
   BLOCK_BYTES,
   EntryType,
-  FileFlag,
   FileKind,
   LogEntry,
   LogRun,
@@ -129,7 +128,7 @@ export function* readBlobs(
   const header = reserveRegion(BLOCK_BYTES);
   try {
     for (const { number } of found) {
-      const fault = yield* twice(() => faultOfBlob(files, number, storeId, header));
+      const fault = yield* twice(() => readSegmentFault(files, number, storeId, header));
       if (fault === undefined) blobs.kept.push(number);
       else blobs.lost.push({ number, reason: fault });
     }
@@ -137,21 +136,6 @@ export function* readBlobs(
     releaseRegion(header.id);
   }
   return blobs;
-}
-
-function* faultOfBlob(
-  files: Files,
-  number: number,
-  storeId: StoreId,
-  header: Region,
-): Task<string | undefined> {
-  const file = yield* files.open({ kind: FileKind.blob, number }, FileFlag.readOnly);
-  try {
-    const read = yield* files.read(file, header, 0, BLOCK_BYTES);
-    return read < BLOCK_BYTES ? "it has no header" : faultOfHeader(header, number, storeId);
-  } finally {
-    yield* files.close(file);
-  }
 }
 
 export function* readLog(

@@ -2,8 +2,9 @@
  * One open store: what all its handles in this process share. It ties the mechanisms together and decides nothing itself:
  * families and versions in `tree`, group commit in `commit`, segments in `log`, background flushes in `flusher.ts`.
  */
-import { invalidArgument, quote, VarveError } from "../base/errors.ts";
+import { corruption, invalidArgument, quote, VarveError } from "../base/errors.ts";
 import { BlobWriter } from "../blob/blob_writer.ts";
+import { readSegmentFault } from "../blob/segment.ts";
 import { ValueMemory } from "../blob/value_memory.ts";
 import { Pipeline } from "../commit/pipeline.ts";
 import type { LogPosition, OperatorRecord } from "../format/manifest_edit.ts";
@@ -11,14 +12,15 @@ import { Visibility } from "../commit/visibility.ts";
 import { Health } from "../log/health.ts";
 import { Log } from "../log/log.ts";
 import { closeSegments, replayLog } from "../log/replay.ts";
-import { Files } from "../native/files.ts";
+import { Files, required } from "../native/files.ts";
 import { Jobs } from "../native/jobs.ts";
-import { CONTEXT_BYTES, FileKind, MergeOperator } from "../native/layout.gen.ts";
+import { BLOCK_BYTES, CONTEXT_BYTES, FileKind, MergeOperator } from "../native/layout.gen.ts";
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
 import { closeDirectory } from "../native/store_handle.ts";
 import type { Task } from "../native/task.ts";
 import { TaskLock } from "../native/task_lock.ts";
 import { claimCache, unclaimCache } from "../read/cache_budget.ts";
+import { Cursor } from "../read/cursor.ts";
 import { Family, type FamilyTuning } from "../tree/family.ts";
 import { FamilyFile, type FamilyNote } from "../tree/family_file.ts";
 import type { KeySpan } from "../tree/key_span.ts";
@@ -382,10 +384,44 @@ export class Store {
 
   /** Reads every live file and checks every checksum: tables, the log up to where it ends now, and the manifest. */
   *verify(): Task<void> {
-    for (const family of [...this.families.all()]) yield* this.#verifyFamily(family);
+    for (const family of [...this.families.all()]) {
+      yield* this.#verifyValues(family);
+      yield* this.#verifyFamily(family);
+    }
+    yield* this.retention.during(this.#verifySegments());
     yield* this.retention.during(this.#verifyLog());
     yield* this.manifest.verify();
     yield* this.#familyChanges.run(() => FamilyFile.verify(this.files));
+  }
+
+  /** Large values that memtables point to. A flush takes them to a table, which is checked later. */
+  *#verifyValues(family: Family): Task<void> {
+    if ([family.active, ...family.frozen].every(({ blobs }) => blobs.size === 0)) return;
+    const range = { lower: new Uint8Array(0), upper: undefined, reverse: false, limit: Infinity };
+    const view = { sequence: this.visibility.visible, time: this.clock.now() };
+    const rows = { keysOnly: false, mergeOperator: family.mergeOperator, memtablesOnly: true };
+    const cursor = new Cursor(this.files, this.context, family, range, view, rows);
+    try {
+      while ((yield* cursor.nextTask()) !== undefined);
+    } finally {
+      cursor.close();
+    }
+  }
+
+  /** The headers of blob segments: their values have been checked. */
+  *#verifySegments(): Task<void> {
+    const { files, manifest: { state, storeId } } = this;
+    const header = reserveRegion(BLOCK_BYTES);
+    try {
+      for (const number of [...state.blobs]) {
+        const path = files.path({ kind: FileKind.blob, number });
+        const fault = yield* required(path, readSegmentFault(files, number, storeId, header));
+        if (fault === undefined) continue;
+        throw corruption(`Cannot verify '${path}': ${fault}`, { path, offset: 0 });
+      }
+    } finally {
+      releaseRegion(header.id);
+    }
   }
 
   /** Tables that compaction makes meanwhile come too; those that it removes, or a drop, need no further look. */
@@ -397,7 +433,7 @@ export class Store {
         : family.version.tables.find(({ record }) => !seen.has(record.number));
       if (table === undefined) return;
       seen.add(table.record.number);
-      yield* verifyTable(this.files, table);
+      yield* verifyTable(this.files, table, true);
     }
   }
 

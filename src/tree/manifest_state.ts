@@ -36,6 +36,8 @@ export class ManifestState {
   logs: number[] = [];
   /** Live blob segments. */
   readonly blobs = new Set<number>();
+  /** Those of them that are never written to again. */
+  readonly sealedBlobs = new Set<number>();
   /** No segment with a higher number was ever in use. */
   lastLog = 0;
   /** Ends that a recovery found. */
@@ -93,6 +95,11 @@ export class ManifestState {
       if (!this.blobs.delete(segment)) {
         throw impossible(`removes the unknown blob segment ${segment}`);
       }
+      this.sealedBlobs.delete(segment);
+    }
+    for (const segment of edit.sealedBlobs ?? []) {
+      if (!this.blobs.has(segment)) throw impossible(`seals the unknown blob segment ${segment}`);
+      this.sealedBlobs.add(segment);
     }
     this.nextFileNumber = Math.max(this.nextFileNumber, edit.nextFileNumber ?? 0);
     this.nextFamilyId = Math.max(this.nextFamilyId, edit.nextFamilyId ?? 0);
@@ -127,6 +134,7 @@ export class ManifestState {
         .map(({ id, flushedSequence }) => ({ family: id, sequence: flushedSequence })),
       addedLogs: this.logs,
       addedBlobs: [...this.blobs],
+      sealedBlobs: [...this.sealedBlobs],
       lastLog: this.lastLog,
       logEnds: [...this.logEnds].map(([segment, offset]) => ({ segment, offset })),
       nextFileNumber: this.nextFileNumber,

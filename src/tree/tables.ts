@@ -118,10 +118,14 @@ export function* openFoundTable(
   return yield* describedJob(files, Opcode.tableOpen, Lane.read, number, 0, fill);
 }
 
-/** Reads every block of a table and checks it; one that was let go is passed over. Throws `ERR_CORRUPTION` with file and offset. */
-export function* verifyTable(files: Files, table: Table): Task<void> {
+/**
+ * Reads every block of a table and checks it, `withValues` also the large values that it points to; one that was let go is passed
+ * over. Throws `ERR_CORRUPTION` with file and offset.
+ */
+export function* verifyTable(files: Files, table: Table, withValues = false): Task<void> {
   const { jobs } = files;
   const job = yield* takeJob(jobs, Opcode.tableVerify, Lane.read);
+  if (withValues) jobs.shared.u32[(job + JobHead.flags) >> 2] = JobFlag.withValues;
   jobs.shared.i32[(job + TableJob.source) >> 2] = table.handle;
   yield job;
   if (jobs.result(job) === Code.closed) jobs.release(job);
@@ -204,9 +208,12 @@ export function describeTable(
 function finish(files: Files, job: number, verb: string, number: number): number {
   const result = files.jobs.result(job);
   const offset = files.jobs.value(job);
+  const detail = files.jobs.shared.i32[(job + JobHead.detail) >> 2];
   files.jobs.release(job);
   if (result >= 0) return result;
-  const name = { kind: FileKind.table, number };
+  const name = result === Code.corruption && detail < 0
+    ? { kind: FileKind.blob, number: -detail }
+    : { kind: FileKind.table, number };
   throw nativeError(result, `Cannot ${verb} '${fileName(name)}'`, {
     path: files.path(name),
     offset,

@@ -14,6 +14,7 @@ import { pathToFileURL } from "node:url";
 import { Varve } from "../../mod.ts";
 import { SimulatedDisk } from "../../testing.ts";
 import { temporaryDirectory, test } from "../harness.ts";
+import { assertBytes, valueOf } from "./large_support.ts";
 import { coded, keyOf, soon, text } from "./support.ts";
 
 function rows(db: Varve): Record<string, string | undefined> {
@@ -100,31 +101,85 @@ test("a shared table is not changed by whatever becomes of the store", async () 
   assert.equal(await (await again.columnFamily("f")).count(), 1_000);
 });
 
-test("large values are in the copy, unsynced ones too, and stay whatever becomes of the store", async () => {
+test("large values are shared in their segments, which nobody writes to any more", async () => {
   const root = temporaryDirectory();
   const [path, copy] = [join(root, "store"), join(root, "copy")];
-  const valueOf = (index: number) => `${index} `.repeat(50_000);
-  {
-    await using db = await Varve.open(path);
-    await db.put("0", valueOf(0));
-    await db.flush();
-    await db.put("1", valueOf(1), { durability: "buffered" });
-    await db.put("2", valueOf(2), { durability: "volatile" });
-    await db.checkpoint(copy);
-    await db.put("3", valueOf(3));
-    await db.deleteRange({});
-    await db.flush();
+  const options = { walSegmentSize: 256 * 1024, writeBufferSize: 256 * 1024 };
+  const values = Array.from({ length: 30 }, (_, index) => valueOf(index, 70_000 + index));
+  const check = async (store: Varve, where: string) => {
+    for (const [index, value] of values.entries()) {
+      assertBytes(await store.get(keyOf(index)), value, `${where}: ${index}`);
+    }
+    await store.verify();
+  };
+  const db = await Varve.open(path, options);
+  for (const [index, value] of values.slice(0, 20).entries()) await db.put(keyOf(index), value);
+  await db.flush();
+  for (const [index, value] of values.entries()) {
+    if (index >= 20) void db.put(keyOf(index), value, { durability: "buffered" });
+  }
+  const late = db.put(keyOf(29), values[29], { durability: "volatile" });
+  await late;
+  const during = Array.from({ length: 10 }, (_, index) => db.put(`later ${index}`, values[index]));
+  const made = db.checkpoint(copy);
+  for (let index = 0; index < 10; index++) db.putSync(`sync ${index}`, values[index]);
+  await Promise.all([made, ...during]);
+  const shared = () =>
+    readdirSync(copy).filter((name) => name.endsWith(".blob"))
+      .map((name) => [name, readFileSync(join(copy, name)).toString("base64")]);
+  const before = shared();
+  assert.ok(before.length > 2);
+  for (const [name] of before) assert.equal(statSync(join(copy, name)).nlink, 2, name);
+  await check(db, "the original");
+  for (let round = 0; round < 3; round++) {
+    for (let index = 0; index < 30; index += 2) await db.put(keyOf(index), values[29 - index]);
     await db.compact();
   }
-  await Varve.destroy(path);
-  await using db = await Varve.open(copy);
-  await db.verify();
-  assert.deepEqual([...db.keys()].map(text), ["0", "1", "2"]);
-  for (let index = 0; index < 3; index++) {
-    assert.equal(text(await db.get(String(index))), valueOf(index));
+  await db.close();
+  assert.deepEqual(shared(), before);
+  {
+    await using first = await Varve.open(copy, options);
+    await check(first, "the copy");
+    await first.put("its own", values[0]);
+    for (let round = 0; round < 3; round++) {
+      for (let index = 0; index < 30; index += 3) {
+        await first.put(`${round} ${index}`, values[index]);
+      }
+      await first.compact();
+    }
+    await check(first, "the copy, in use");
   }
-  await db.put("4", valueOf(4));
-  assert.equal(text(db.getSync("4")), valueOf(4));
+  await using again = await Varve.open(path, options);
+  for (let index = 0; index < 30; index++) {
+    const value = index % 2 === 0 ? values[29 - index] : values[index];
+    assertBytes(await again.get(keyOf(index)), value, `the original: ${index}`);
+  }
+});
+
+test("verify reads large values, of memory and of tables", async () => {
+  for (const isFlushed of [false, true]) {
+    const root = temporaryDirectory();
+    const db = await Varve.open(root);
+    await db.put("a", valueOf(1, 100_000));
+    await db.put("b", valueOf(2, 100_000));
+    if (isFlushed) await db.flush();
+    await db.verify();
+    const [name] = readdirSync(root).filter((name) => name.endsWith(".blob"));
+    const content = readFileSync(join(root, name));
+    for (const [at, offset] of [[4096 + 200, 4096], [4096 + 102_400 + 7, 4096 + 102_400], [9, 0]]) {
+      content[at] ^= 1;
+      writeFileSync(join(root, name), content);
+      await assert.rejects(db.verify(), {
+        code: "ERR_CORRUPTION",
+        path: join(root, name),
+        offset,
+      });
+      content[at] ^= 1;
+    }
+    writeFileSync(join(root, name), content);
+    await db.verify();
+    await db.close();
+  }
 });
 
 test("an empty directory is a fine target; a full one, a file and a link are ERR_EXISTS and stay", async () => {

@@ -202,16 +202,16 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a compaction's inputs are removed before the edit that lets them go",
     file: "src/store/compactor.ts",
-    from: "      recorded = yield* this.#record(family, inputs, outputs);\n",
+    from: "      recorded = yield* this.#record(family, inputs, outputs, relocation?.added);\n",
     to:
-      "      for (const { record: { number } } of inputs) {\n        yield* this.files.unlink({ kind: FileKind.table, number });\n      }\n      recorded = yield* this.#record(family, inputs, outputs);\n",
+      "      for (const { record: { number } } of inputs) {\n        yield* this.files.unlink({ kind: FileKind.table, number });\n      }\n      recorded = yield* this.#record(family, inputs, outputs, relocation?.added);\n",
   },
   {
     name: "a compaction's outputs are removed although its edit is in doubt",
     file: "src/store/compactor.ts",
     from:
-      "      if (this.manifest.health.failure === undefined) yield* this.#discard(outputs);\n      else for (const table of outputs) releaseTable(table);\n",
-    to: "      yield* this.#discard(outputs);\n",
+      "      if (this.manifest.health.failure === undefined) yield* undo.call(this);\n      else for (const table of outputs) releaseTable(table);\n",
+    to: "      yield* undo.call(this);\n",
   },
   {
     name: "recovery forgets the writes of one family",
@@ -301,5 +301,47 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "src/store/recovery.ts",
     from: "  if (lost !== undefined) {\n",
     to: "  if (lost !== undefined && lost.segment < 0) {\n",
+  },
+  {
+    name: "recovery does not make durable the large values that it found whole",
+    file: "src/store/value_recovery.ts",
+    from: "if (writable) yield* writeAgain(files, opened, address, region);",
+    to: "",
+  },
+  {
+    name: "a blob segment's name is not synced",
+    file: "src/blob/segment.ts",
+    from: "    yield* files.sync(file);\n    yield* files.syncDirectory();\n",
+    to: "    yield* files.sync(file);\n",
+  },
+  {
+    name: "a blob segment goes although a memtable points to it",
+    file: "src/store/blob_collector.ts",
+    from: "segment.isSettled && !inMemory.has(segment.number)",
+    to: "segment.isSettled",
+  },
+  {
+    name: "a blob segment goes although a table points to it",
+    file: "src/store/blob_collector.ts",
+    from: "removable: isKnown && live === 0,",
+    to: "removable: isKnown && live < segment.valueBytes / 2,",
+  },
+  {
+    name: "large values that moved are not synced",
+    file: "src/store/relocation.ts",
+    from: "    yield* this.files.sync(this.file);\n",
+    to: "",
+  },
+  {
+    name: "a checkpoint shares a blob segment that is still written to",
+    file: "src/store/checkpoint.ts",
+    from: "    yield segment.finished;\n",
+    to: "",
+  },
+  {
+    name: "a recovery writes to a blob segment that a checkpoint shares",
+    file: "src/store/recovery.ts",
+    from: "values.filter(({ address }) => !state.sealedBlobs.has(address.number))",
+    to: "values",
   },
 ];

@@ -45,6 +45,9 @@ const edit: fc.Arbitrary<ManifestEdit> = fc.record({
   ),
   addedLogs: some(nat),
   removedLogs: some(nat),
+  addedBlobs: some(nat),
+  removedBlobs: some(nat),
+  sealedBlobs: some(nat),
   logEnds: some(position),
   nextFileNumber: nat,
   nextFamilyId: nat,
@@ -82,7 +85,7 @@ test("any bytes are an edit or ERR_CORRUPTION with path and offset", () => {
 });
 
 test("an unknown field is refused: to ignore it could lose data", () => {
-  for (const tag of [0, 17, 127, 128, 2 ** 40]) {
+  for (const tag of [0, 20, 127, 128, 2 ** 40]) {
     const bytes = new BinaryWriter().varint(tag).varint(1).finish();
     assert.throws(() => decodeEdit(bytes, "file", 0), {
       code: "ERR_CORRUPTION",

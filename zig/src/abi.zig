@@ -169,6 +169,8 @@ pub const JobFlag = struct {
     pub const lock: u32 = 16;
     /// table_open: whichever family the table says; the description tells.
     pub const any_family: u32 = 32;
+    /// table_verify: the large values that the table points to, too. Damage in one has its segment's number, negated.
+    pub const with_values: u32 = 64;
 };
 
 pub const JobHead = extern struct {

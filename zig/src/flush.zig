@@ -16,6 +16,7 @@ const table_description = @import("table_description.zig");
 const table_output = @import("table_output.zig");
 const table_set = @import("table_set.zig");
 const version_filter = @import("version_filter.zig");
+const BlobValue = @import("blob_value.zig").BlobValue;
 const Fault = fault.Fault;
 const File = @import("file_table.zig").File;
 const Fragments = range_fragments.Fragments;
@@ -65,10 +66,16 @@ pub fn openTable(store: *Store, job: *abi.TableJob, failure: *Fault) fault.Error
     return publish(try Table.open(.init(store.table_files, number), null, bytes, family, failure), job, failure);
 }
 
-pub fn verify(job: *abi.TableJob, failure: *Fault) fault.Error!i32 {
+pub fn verify(store: *Store, job: *abi.TableJob, failure: *Fault) fault.Error!i32 {
+    // Pinned before the table is: what it points to is not removed before it is let go of.
+    var values: ?BlobValue = if (job.head.flags & abi.JobFlag.with_values != 0)
+        BlobValue.init(store.blobs) catch return failure.fail(.no_memory)
+    else
+        null;
+    defer if (values) |*each| each.deinit();
     const table = table_set.tables.acquire(job.source) orelse return failure.fail(.closed);
     defer table_set.tables.release(job.source);
-    try table.verify(failure);
+    try table.verify(if (values) |*each| each else null, failure);
     return 0;
 }
 

@@ -5,6 +5,7 @@
 
 const std = @import("std");
 const abi = @import("abi.zig");
+const blob_tally = @import("blob_tally.zig");
 const block_cache = @import("block_cache.zig");
 const block_reader = @import("block_reader.zig");
 const compression = @import("compression.zig");
@@ -15,7 +16,8 @@ const internal_key = @import("internal_key.zig");
 const locks = @import("locks.zig");
 const table_file = @import("table_file.zig");
 const index_value_bytes = @import("table_builder.zig").index_value_bytes;
-const BlobTally = @import("blob_tally.zig").BlobTally;
+const BlobTally = blob_tally.BlobTally;
+const BlobValue = @import("blob_value.zig").BlobValue;
 const File = @import("file_table.zig").File;
 const Fragments = @import("range_fragments.zig").Fragments;
 const Readahead = @import("readahead.zig").Readahead;
@@ -440,7 +442,7 @@ pub const Table = struct {
 
     /// Reads every block from the disk and every entry in it: order, counts and bounds must be what the index, the
     /// filter and the properties say. The range tombstones were read when the table was opened, and are read again.
-    pub fn verify(self: *Table, failure: *Fault) fault.Error!void {
+    pub fn verify(self: *Table, values: ?*BlobValue, failure: *Fault) fault.Error!void {
         const properties = &self.properties;
         if (properties.ranges.bytes > 0) gpa.free(try self.loadBlock(properties.ranges, failure));
         var rows: block_reader.Iterator = .{ .gpa = gpa };
@@ -469,6 +471,11 @@ pub const Table = struct {
                     error.Damaged => self.damaged(failure, at),
                     error.OutOfMemory => failure.fail(.no_memory),
                 };
+                if (values) |reader| {
+                    // The tally has looked at it.
+                    const address = blob_tally.addressOf(rows.trailer, rows.value) catch unreachable orelse continue;
+                    _ = try reader.read(std.mem.asBytes(&address), .disk, failure);
+                }
             }
             if (internal_key.compare(found.last_key.items, found.last_trailer, entry.key, entry.trailer) == .gt) return self.damaged(failure, at);
             found.raw_bytes += contentOf(fresh).len;

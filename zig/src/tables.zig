@@ -24,7 +24,7 @@ pub fn run(store: *Store, record: *abi.JobHead) void {
     else if (opcode == @intFromEnum(abi.Opcode.table_open))
         flush.openTable(store, @ptrCast(@alignCast(record)), &failure)
     else if (opcode == @intFromEnum(abi.Opcode.table_verify))
-        flush.verify(@ptrCast(@alignCast(record)), &failure)
+        flush.verify(store, @ptrCast(@alignCast(record)), &failure)
     else if (opcode == @intFromEnum(abi.Opcode.compaction_step))
         compaction.run(store, @ptrCast(@alignCast(record)), &failure)
     else if (opcode == @intFromEnum(abi.Opcode.table_get))

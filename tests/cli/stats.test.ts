@@ -105,7 +105,7 @@ test("the picture of a store at work has traffic, hits and latencies", async () 
   assert.match(text, /^writes {2}301 entries in \d+ groups of \d+\.\d, /m);
   assert.match(
     text,
-    /^reads {3}100 gets: memtable 0\.0 %; 100 went on: found 100\.0 %, 1\.00 tables each; cache /m,
+    /^reads {3}100 gets: memtable 0\.0 %; 100 went on: found 100\.0 % \(level \d: 100\), 1\.00 tables each; cache /m,
   );
   assert.match(text, /^flushes 2, \d+ KiB$/m);
   assert.match(text, /^compactions 1, /m);

@@ -93,6 +93,9 @@ function familyLines(
     : "";
   lines.push(`  level   files     bytes  ${"".padEnd(BAR_WIDTH)}${traffic}`.trimEnd());
   for (const [number, level] of levels.entries()) {
+    // Small trees have gaps: the last level takes what there is.
+    const isUsed = level.files > 0 || (full?.levels[number].bytesIn ?? 0) > 0;
+    if (number > 0 && !isUsed) continue;
     const shape = [
       String(number).padStart(7),
       String(level.files).padStart(8),
@@ -132,7 +135,7 @@ function workLines({ write, read, stall, flush, compaction, amplification }: Sta
   if (read.gets > 0) {
     lines.push(
       `reads   ${read.gets} gets: memtable ${percent(read.memtableHitRate)}; ` +
-        `${read.tableReads} went on: found ${percent(read.tableHitRate)}, ` +
+        `${read.tableReads} went on: found ${percent(read.tableHitRate)}${levelHits(read)}, ` +
         `${amplification.read.toFixed(2)} tables each; cache ${percent(read.cacheHitRate)}`,
     );
   }
@@ -152,6 +155,13 @@ function workLines({ write, read, stall, flush, compaction, amplification }: Sta
     );
   }
   return lines.length === 0 ? [] : ["", ...lines];
+}
+
+/** Where gets ended: ` (level 0: 18, level 6: 180)`. */
+function levelHits({ levelHits }: Stats["read"]): string {
+  const hits = [...levelHits.entries()].filter(([, count]) => count > 0);
+  if (hits.length === 0) return "";
+  return ` (${hits.map(([level, count]) => `level ${level}: ${count}`).join(", ")})`;
 }
 
 const PERCENTILES = ["p50", "p90", "p99", "p99.9", "max"] as const;

@@ -105,7 +105,13 @@ function build(copy: string, library: string): void {
 async function runTests(copy: string, seed: number, columns: Set<string>): Promise<string> {
   const child = spawn(join(root, "node_modules", ".bin", "bun"), ["test", "tests/crash"], {
     cwd: copy,
-    env: { VARVE_SHRINK: "0", ...process.env, VARVE_SEED: String(seed), NO_COLOR: "1" },
+    env: {
+      VARVE_QUICK: "1",
+      VARVE_SHRINK: "0",
+      ...process.env,
+      VARVE_SEED: String(seed),
+      NO_COLOR: "1",
+    },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";

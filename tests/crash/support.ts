@@ -15,6 +15,9 @@ export function crashes(usual: number): number {
   return wanted === undefined || wanted === "" ? usual : Number(wanted);
 }
 
+/** `VARVE_QUICK=1`: each property has a look, and no more. For an engine that was broken on purpose. */
+export const isQuick = process.env.VARVE_QUICK === "1";
+
 export const SMALL = {
   walSegmentSize: 64 * 1024,
   writeBufferSize: 64 * 1024,

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { temporaryDirectory, test } from "../harness.ts";
 import { type Ended, runFile } from "../native/child.ts";
 
@@ -27,7 +28,10 @@ function runExample(example: string): Promise<Ended> {
   }
   const file = join(temporaryDirectory(), "example.ts");
   writeFileSync(file, program);
-  return runFile(file);
+  // The packages of this repository, though the program is somewhere else.
+  return runFile(file, {
+    permissions: ["--allow-all", "--config", fileURLToPath(new URL("deno.json", ROOT))],
+  });
 }
 
 test("the example of docs/crash-safety.md finds the bug that is planted in it, and says what is printed below it", async () => {

@@ -202,16 +202,16 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a compaction's inputs are removed before the edit that lets them go",
     file: "src/store/compactor.ts",
-    from: "      recorded = yield* this.#record(family, inputs, outputs);\n",
+    from: "      recorded = yield* this.#record(family, inputs, outputs, relocation?.added);\n",
     to:
-      "      for (const { record: { number } } of inputs) {\n        yield* this.files.unlink({ kind: FileKind.table, number });\n      }\n      recorded = yield* this.#record(family, inputs, outputs);\n",
+      "      for (const { record: { number } } of inputs) {\n        yield* this.files.unlink({ kind: FileKind.table, number });\n      }\n      recorded = yield* this.#record(family, inputs, outputs, relocation?.added);\n",
   },
   {
     name: "a compaction's outputs are removed although its edit is in doubt",
     file: "src/store/compactor.ts",
     from:
-      "      if (this.manifest.health.failure === undefined) yield* this.#discard(outputs);\n      else for (const table of outputs) releaseTable(table);\n",
-    to: "      yield* this.#discard(outputs);\n",
+      "      if (this.manifest.health.failure === undefined) yield* undo.call(this);\n      else for (const table of outputs) releaseTable(table);\n",
+    to: "      yield* undo.call(this);\n",
   },
   {
     name: "recovery forgets the writes of one family",

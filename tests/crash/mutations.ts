@@ -5,7 +5,7 @@
  *     npm run mutations -- [--only TEXT] [--write]
  *
  * `--only` takes the mutations whose name has this text, and may be given more than once; `--write` puts their rows into the table of docs/crash-safety.md, where
- * those of the others stay. Environment: `VARVE_SEED` (default 1) and `VARVE_CRASHES`, as for the tests. What goes unnoticed is tried
+ * those of the others stay. Environment: `VARVE_SEED` (default 1) and `VARVE_CRASHES`, as for the tests; `VARVE_COPIES` (default 2) of them run at once. What goes unnoticed is tried
  * with two more seeds; ends with 1 if it still does.
  */
 import { spawn, spawnSync } from "node:child_process";
@@ -37,7 +37,7 @@ const PROPERTIES: readonly (readonly [column: string, test: RegExp])[] = [
 ];
 
 /** Copies of the tree that are tried at the same time. */
-const COPIES = 2;
+const COPIES = Number(process.env.VARVE_COPIES ?? 2);
 const TIMEOUT_MS = 900_000;
 const SEED = Number(process.env.VARVE_SEED ?? 1);
 const SEEDS = 3;

@@ -4,9 +4,10 @@
  *
  *     npm run mutations -- [--only TEXT] [--write]
  *
- * `--only` takes the mutations whose name has this text, and may be given more than once; `--write` puts their rows into the table of docs/crash-safety.md, where
- * those of the others stay. Environment: `VARVE_SEED` (default 1) and `VARVE_CRASHES`, as for the tests; `VARVE_COPIES` (default 2) of them run at once. What goes unnoticed is tried
- * with two more seeds; ends with 1 if it still does.
+ * `--only` takes the mutations whose name has this text, and may be given more than once; `--write` puts their rows into the table of
+ * docs/crash-safety.md, where those of the others stay. Environment: `VARVE_SEED` (default 1) and `VARVE_CRASHES`, as for the tests;
+ * `VARVE_COPIES` (default 2) of the tree are tried at once. What goes unnoticed is tried with two more seeds; ends with 1 if it still
+ * does, or if the engine as it is does not.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";

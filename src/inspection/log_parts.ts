@@ -1,6 +1,8 @@
 /** A log segment in parts. Frames behind a gap are shown too, for they may be all that is left. */
 import { wordsOf } from "../base/words.ts";
-import { frameBytes, isSound, roundUp, SEGMENT_BYTES_MAX, soundRunBytes } from "../log/replay.ts";
+import { frameBytes, isSound, roundUp } from "../log/frame.ts";
+import { FrameSearch } from "../log/frame_search.ts";
+import { SEGMENT_BYTES_MAX, soundRunBytes } from "../log/replay.ts";
 import { decodeSegmentHeader, SEGMENT_START } from "../log/segment.ts";
 import { BLOCK_BYTES, LogEntry, LogFrame, LogRun, LogSegmentHeader } from "../native/layout.gen.ts";
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
@@ -35,6 +37,7 @@ export async function* logParts(
 
 class Segment {
   #number = 0;
+  #search: FrameSearch | undefined;
 
   constructor(
     readonly region: Region,
@@ -72,10 +75,12 @@ class Segment {
     if (end + LogFrame.BYTES > this.bytes) return undefined;
     const stated = end + frameBytes(this.region, end);
     if (stated > end && stated % RUN_ALIGNMENT === 0 && this.#isSound(stated)) return stated;
-    for (let place = roundUp(end + 1); place < this.bytes; place += BLOCK_BYTES) {
-      if (this.#isSound(place)) return place;
+    this.#search ??= new FrameSearch(this.region, this.#number, this.bytes);
+    const place = this.#search.next(end + 1);
+    if (this.#search.gaveUp) {
+      this.findings.damage(end, "what follows looks like frames, and is none");
     }
-    return undefined;
+    return place;
   }
 
   /** Frames that follow each other, from a place on; returns where they end. `chain`: of the first one, if that matters. */

@@ -21,9 +21,10 @@ import {
   LogFrame,
   LogRun,
 } from "../native/layout.gen.ts";
-import { native } from "../native/library.ts";
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
 import type { Task } from "../native/task.ts";
+import { frameBytes, isSound, roundUp } from "./frame.ts";
+import { FrameSearch } from "./frame_search.ts";
 import { decodeSegmentHeader, type Segment, SEGMENT_START } from "./segment.ts";
 
 /** What the manifest says of the log. */
@@ -50,7 +51,6 @@ export interface Replayed {
 /** Takes one run: the region and the offset of its `LogRun`, and the segment and the offset of its frame. */
 export type RunVisitor = (region: Region, offset: number, segment: number, frame: number) => void;
 
-const FRAME_VALID = 0;
 /** A segment holds one record of at most 1 GiB and its framing; more was never written. */
 export const SEGMENT_BYTES_MAX = 4 * 1024 ** 3 - BLOCK_BYTES;
 
@@ -188,11 +188,13 @@ class Replay {
     }
     // An empty segment is the log's end, unless an earlier recovery noted that it is empty.
     if (offset === SEGMENT_START && limit > SEGMENT_START) this.#ended = true;
-    for (let later = roundUp(offset); later < limit; later += BLOCK_BYTES) {
-      if (!isSound(region, number, later, limit)) continue;
+    const search = new FrameSearch(region, number, limit);
+    let later = search.next(offset);
+    for (; later !== undefined; later = search.next(later + BLOCK_BYTES)) {
       this.#ended = true;
       this.#claimOf(region, later);
     }
+    if (search.gaveUp) throw damage(path, offset, "what follows looks like frames, and is none");
   }
 
   /**
@@ -236,16 +238,6 @@ class Replay {
   }
 }
 
-/** Whether the frame at an offset of a segment checks out. */
-export function isSound(region: Region, number: number, offset: number, limit: number): boolean {
-  return native().call.varve_frame_check(region.id, offset, limit, number) === FRAME_VALID;
-}
-
-/** Bytes to the next frame, when no sync comes between. */
-export function frameBytes(region: Region, frame: number): number {
-  return LogFrame.BYTES + region.u32[(frame + LogFrame.payloadBytes) >> 2];
-}
-
 /** The bytes of a run whose entries all lie within it, or `undefined`. A checksum proves origin, not sense. */
 export function soundRunBytes(region: Region, run: number, end: number): number | undefined {
   const { u8, u32, f64 } = region;
@@ -275,11 +267,6 @@ export function soundRunBytes(region: Region, run: number, end: number): number 
     }
   }
   return bytes;
-}
-
-/** Where the next frame may be if a sync came between. */
-export function roundUp(offset: number): number {
-  return Math.ceil(offset / BLOCK_BYTES) * BLOCK_BYTES;
 }
 
 /** Whether a place in the log lies before another. */

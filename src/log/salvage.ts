@@ -16,15 +16,9 @@ import type { Files } from "../native/files.ts";
 import { BLOCK_BYTES, FileFlag, FileKind, LogFrame } from "../native/layout.gen.ts";
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
 import type { Task } from "../native/task.ts";
-import {
-  frameBytes,
-  isBefore,
-  isSound,
-  roundUp,
-  type RunVisitor,
-  SEGMENT_BYTES_MAX,
-  soundRunBytes,
-} from "./replay.ts";
+import { frameBytes, isSound, roundUp } from "./frame.ts";
+import { FrameSearch } from "./frame_search.ts";
+import { isBefore, type RunVisitor, SEGMENT_BYTES_MAX, soundRunBytes } from "./replay.ts";
 import {
   decodeSegmentHeader,
   isOfLaterVersion,
@@ -238,10 +232,11 @@ function isBlank({ u32 }: Region, offset: number): boolean {
 
 /** What to say of frames that cannot be reached. */
 function framesBehind(region: Region, number: number, end: number, limit: number): string {
-  for (let place = roundUp(end); place < limit; place += BLOCK_BYTES) {
-    if (isSound(region, number, place, limit)) {
-      return `the log ends at offset ${end}, and there are frames from ${place} on`;
-    }
+  const search = new FrameSearch(region, number, limit);
+  const place = search.next(end);
+  if (place !== undefined) {
+    return `the log ends at offset ${end}, and there are frames from ${place} on`;
   }
+  if (search.gaveUp) return `what follows offset ${end} looks like frames, and is none`;
   return "";
 }

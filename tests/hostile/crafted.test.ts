@@ -227,3 +227,18 @@ test(`segment headers that were changed and sealed again (VARVE_SEED=${seed})`, 
   });
   assert.ok(refused > ROUNDS / 4, `${refused} of ${ROUNDS} were refused`);
 });
+
+test("a header that claims the rest of the segment, at every block: the search for frames gives up", async () => {
+  const { files } = await killedStore();
+  const name = [...files.keys()].filter((each) => each.endsWith(".log")).toSorted().at(-1)!;
+  const blockCount = 400;
+  const log = new Uint8Array(files.get(name)!.length + blockCount * BLOCK_BYTES);
+  log.set(files.get(name)!);
+  const view = new DataView(log.buffer);
+  const first = files.get(name)!.length;
+  for (let place = first; place < log.length; place += BLOCK_BYTES) {
+    view.setFloat64(place + LogFrame.segment, Number.parseInt(name, 10), true);
+    view.setUint32(place + LogFrame.payloadBytes, log.length - place - LogFrame.BYTES, true);
+  }
+  assert.equal(await look(withFile(files, name, log)), "ERR_CORRUPTION");
+});

@@ -270,20 +270,18 @@ export class BlobWriter {
    * `error`, it has ended.
    */
   #begin(value: ValueWrite): number | undefined {
-    const bytes = inBlocks(value.bytes);
-    const segment = this.#segmentFor(bytes);
-    if (segment === undefined) {
-      this.#make(bytes);
-      return undefined;
-    }
     const job = this.jobs.take(Opcode.blobWrite, Lane.value);
     if (job === undefined) {
       this.#awaitJob();
       return undefined;
     }
     const source = this.#inMemory(value);
-    if (source === undefined) {
+    const bytes = inBlocks(value.bytes);
+    // Last, for a segment of its own is given once.
+    const segment = source && this.#segmentFor(bytes);
+    if (source === undefined || segment === undefined) {
       this.jobs.release(job);
+      if (source !== undefined) this.#make(bytes);
       return undefined;
     }
     value.segment = segment;

@@ -58,9 +58,9 @@ export class BlobSegment {
     return Math.max(0, this.end - BLOB_SEGMENT_START);
   }
 
-  /** It takes no value any more, and each that it took is in a memtable, or will never be. */
+  /** Nothing is written to it any more, and each value that it took is in a memtable, or will never be. */
   get isSettled(): boolean {
-    return this.sealed && this.writing === 0 && this.held === 0;
+    return this.finished.ready && this.held === 0;
   }
 
   hasRoom(bytes: number): boolean {

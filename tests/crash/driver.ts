@@ -169,10 +169,23 @@ export class Driver {
     return done.then(
       () => this.history.settle(write, "acknowledged"),
       (error) => {
-        this.history.settle(write, "failed");
+        this.history.settle(write, this.#isRefusal(error) ? "refused" : "failed");
         expected(error);
       },
     );
+  }
+
+  /**
+   * Whether the log never heard of a write that failed. A record is logged when its large values are written, so an error of a blob
+   * segment is none of the log; and behind a record that may be there the store takes no further write.
+   */
+  #isRefusal(error: unknown): boolean {
+    if (error instanceof VarveError && error.path?.endsWith(".blob")) return true;
+    try {
+      return this.#db?.stats().failure === null;
+    } catch {
+      return false; // the disk has crashed
+    }
   }
 
   async #issue(promise: Promise<void>, awaited: boolean): Promise<void> {

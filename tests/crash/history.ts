@@ -11,7 +11,8 @@
 import type { StoreChange, WriteDurability } from "../../testing.ts";
 import { Entries } from "../entries.ts";
 
-export type Outcome = "pending" | "acknowledged" | "failed";
+/** `refused`: it failed, and the log never heard of it. */
+export type Outcome = "pending" | "acknowledged" | "failed" | "refused";
 
 /** A family is an incarnation: one of the same name made later is another. */
 export type Change =
@@ -151,7 +152,8 @@ export class History {
     );
     // A sync that was acknowledged promises nothing about writes before it that failed.
     const logged = [...this.#writes.entries()].filter(([index, { outcome, durability }]) =>
-      durability !== "volatile" && (outcome !== "failed" || index > lastAcknowledged)
+      durability !== "volatile" && outcome !== "refused" &&
+      (outcome !== "failed" || index > lastAcknowledged)
     );
     const promised = 1 +
       logged.findLastIndex(([index, { outcome }]) =>
@@ -213,7 +215,7 @@ export class History {
     let allowed = new Map([[base.visible(time).get(key), base]]);
     for (const [index, write] of this.#writes.entries()) {
       const isVolatile = write.durability === "volatile";
-      if (isVolatile ? write.outcome === "failed" : !kept.has(write)) continue;
+      if (isVolatile ? isOut(write.outcome) : !kept.has(write)) continue;
       const isThere = !isVolatile || index < this.#flushed && write.outcome === "acknowledged";
       for (const change of write.changes) {
         if (change.family !== family || !concerns(change, key)) continue;
@@ -333,4 +335,9 @@ export function show(state: State): string {
     return `${name}{${shown.join(" ")}}`;
   });
   return lines.join(" ");
+}
+
+/** Whether no reader ever saw the write. */
+function isOut(outcome: Outcome): boolean {
+  return outcome === "failed" || outcome === "refused";
 }

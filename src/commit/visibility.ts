@@ -32,6 +32,13 @@ export class Visibility {
     }
   }
 
+  /** The same after the death of whoever published: one that died in between leaves what is never equal. */
+  get lastKnown(): number {
+    const high = Atomics.load(this.#u32, HIGH_LAST);
+    const whole = Atomics.load(this.#u32, HIGH_FIRST) === high;
+    return whole ? this.visible : this.lastGiven;
+  }
+
   /** Lets readers see everything up to a number. */
   publish(sequence: number): void {
     const high = sequenceHigh(sequence);

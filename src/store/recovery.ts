@@ -29,11 +29,22 @@ export interface Recovered {
   readonly blobs: readonly BlobSegment[];
 }
 
+/** Sees what a replay finds, and may put more into the memtables between. */
+export interface ReplayWitness {
+  /** A replay begins; whatever one before it has applied is gone. */
+  begin(): void;
+  /** A run is about to be applied. */
+  beforeRun(firstSequence: number, entryCount: number, families: Families): void;
+  /** Returns the last sequence number that is in use, if that is greater than what was found. */
+  atEnd(families: Families, lastSequence: number): number;
+}
+
 export function* recover(
   files: Files,
   manifest: Manifest,
   settings: StoreSettings,
   context: Region,
+  witness?: ReplayWitness,
 ): Task<Recovered> {
   yield* requireKnownLogs(files, manifest);
   const families = yield* openFamilies(files, manifest, settings, context);
@@ -63,12 +74,14 @@ export function* recover(
   };
   const replay = (end?: LogPosition): Task<Replayed> => {
     values = [];
+    witness?.begin();
     const ending = end === undefined ? record : { ...record, end };
     return replayLog(files, ending, writable, (region, offset, segment, frameOffset) => {
       const entryCount = region.u32[(offset + LogRun.entryCount) >> 2];
       const firstSequence = region.f64[(offset + LogRun.firstSequence) >> 3];
       lastSequence = Math.max(lastSequence, firstSequence + entryCount - 1);
       frame = { segment, offset: frameOffset };
+      witness?.beforeRun(firstSequence, entryCount, families);
       applier.apply(region, offset, segment, familyOf);
     });
   };
@@ -82,6 +95,7 @@ export function* recover(
     log = yield* replay(lost);
   }
   const blobs = yield* findBlobs(files, state.blobs);
+  lastSequence = witness?.atEnd(families, lastSequence) ?? lastSequence;
   return { families, log, lastSequence, sawExpiry: applier.sawExpiry, blobs };
 }
 
@@ -135,7 +149,7 @@ function* openFamilies(
       opened.push(yield* required(path, openTable(files, record)));
     }
     const tuning = settings.columnFamilies.get(name) ?? settings.familyDefaults;
-    const family = new Family(id, name, tuning, opened, context);
+    const family = Family.create(id, name, tuning, opened, context);
     family.operator = operator;
     families.add(family);
   }

@@ -158,6 +158,7 @@ export class Pipeline {
     this.#bellIndex = index;
     this.#heard = words[index];
     source.collect();
+    this.#scheduleClose();
   }
 
   /** Queues another Worker's closed buffer. */

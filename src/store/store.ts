@@ -91,6 +91,8 @@ export type OperatorName = Omit<OperatorRecord, "family">;
 
 /** The same store in another Worker, as far as its engine must know of it. */
 export interface Sharing {
+  /** Called first: nothing more is taken in from now on, and what was is carried out. */
+  closing(): Task<void>;
   /** Called when nothing changes any more, before the families let go of what they have. */
   leaving(): void;
   /** Called when nothing is left but the foundation, which is the sharing's to release. */
@@ -478,6 +480,7 @@ export class Store {
   *close(): Task<void> {
     this.#closed = true;
     this.#syncTimer.stop();
+    if (this.sharing !== undefined) yield* this.sharing.closing();
     try {
       if (!this.readOnly) yield* this.#settleWrites();
     } finally {

@@ -10,7 +10,8 @@ import { REQUEST_COUNT, RequestState, WorkerRequest, WorkerState } from "../nati
 import { native } from "../native/library.ts";
 import { disownRegion, region, releaseRegion } from "../native/region.ts";
 import { closeSession } from "../native/store_handle.ts";
-import { startTask } from "../native/task.ts";
+import { Signal } from "../native/signal.ts";
+import { startTask, type Task } from "../native/task.ts";
 import type { Sharing, Store } from "../store/store.ts";
 import type { FamilyWatcher, Released } from "../tree/family.ts";
 import { type Catalog, catalogOf, encodeText, publishText, readText, unpinBlobs, writeText } from "./catalog.ts";
@@ -50,6 +51,7 @@ export class Hosting implements WriteSource, FamilyWatcher, Sharing {
   #catalog: Catalog | undefined;
   #dirty = false;
   #leaving = false;
+  #closing = false;
   #ended = false;
   #inFlight = 0;
   #idleTurns = 0;
@@ -90,7 +92,7 @@ export class Hosting implements WriteSource, FamilyWatcher, Sharing {
   // --- WriteSource -----------------------------------------------------------------------------------------------
 
   collect(): void {
-    if (this.#ended) return;
+    if (this.#closing) return;
     this.#heard = this.words.bell;
     for (const index of this.words.occupied()) {
       if (index === this.own.index && !this.keeps) continue;
@@ -141,19 +143,24 @@ export class Hosting implements WriteSource, FamilyWatcher, Sharing {
     }
   }
 
-  /** Records of requests that this host has begun. */
-  readonly #running = new Set<number>();
+  /** Requests that this host has begun, by their records. */
+  readonly #running = new Map<number, { readonly request: Request; readonly ended: Signal }>();
 
   #carryOut(guest: Guest, record: number, again: boolean): void {
     const { store } = this;
     const id = this.words.i32[(record + WorkerRequest.region) >> 2];
-    this.#running.add(record);
+    const request = readText(id) as Request;
+    const ended = new Signal();
+    this.#running.set(record, { request, ended });
     guest.running++;
     store.jobs.hold();
-    startTask(store.jobs, perform(store, readText(id) as Request, again), (error, value) => {
+    startTask(store.jobs, perform(store, request, again), (error, value) => {
       store.jobs.unhold();
       this.#running.delete(record);
       guest.running--;
+      ended.set();
+      // Closing has cut it short: it is the next host's.
+      if (this.#closing && request.op === "compact") return;
       // Who asked for a family is to find it.
       if (this.#dirty && !this.#ended) this.publish();
       const answer: Answer = error === undefined ? { value } : { error: errorText(error) };
@@ -300,6 +307,13 @@ export class Hosting implements WriteSource, FamilyWatcher, Sharing {
   }
 
   // --- The end -----------------------------------------------------------------------------------------------------
+
+  *closing(): Task<void> {
+    this.#closing = true;
+    for (const { request, ended } of [...this.#running.values()]) {
+      if (request.op !== "compact") yield ended;
+    }
+  }
 
   leaving(): void {
     this.#leaving = true;

@@ -27,7 +27,9 @@ export function openInDeno(path: string): Native {
     call: symbols as unknown as NativeCalls,
     waitForWord: (region, offset, seen, timeout, background) => {
       if (background && unref === undefined) return undefined;
-      const promise = symbols.varve_word_wait_async(region, offset, seen, timeout) as Promise<number>;
+      const promise = symbols.varve_word_wait_async(region, offset, seen, timeout) as Promise<
+        number
+      >;
       if (background) unref!(promise);
       return promise;
     },

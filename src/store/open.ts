@@ -21,7 +21,13 @@ export function* openStore(
 ): Task<Store> {
   try {
     const manifest = yield* openManifest(foundation, settings, storeId);
-    const recovered = yield* recover(foundation.files, manifest, settings, foundation.context, witness);
+    const recovered = yield* recover(
+      foundation.files,
+      manifest,
+      settings,
+      foundation.context,
+      witness,
+    );
     if (!settings.readOnly) yield* settle(foundation.files, manifest, recovered.log);
     return new Store(foundation, manifest, settings, recovered);
   } catch (error) {

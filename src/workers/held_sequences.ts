@@ -2,7 +2,7 @@
  * The sequence numbers that a Worker holds on to: its snapshots', its slow reads', and the one that its reads of this moment use. They
  * lie in a region that the host reads when a flush or a compaction begins.
  */
-import { type Region, region, reserveRegion, disownRegion } from "../native/region.ts";
+import { disownRegion, type Region, region, reserveRegion } from "../native/region.ts";
 import { VarveError } from "../base/errors.ts";
 import type { Visibility } from "../commit/visibility.ts";
 import type { SlotWords } from "./core_words.ts";

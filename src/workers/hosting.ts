@@ -262,7 +262,9 @@ export class Hosting implements WriteSource, FamilyWatcher, Sharing {
   #heldByOthers(): number[] {
     const all: number[] = [];
     for (const index of this.words.occupied()) {
-      if (this.words.stateOf(index) === WorkerState.alive) all.push(...heldBy(this.words.slot(index)));
+      if (this.words.stateOf(index) === WorkerState.alive) {
+        all.push(...heldBy(this.words.slot(index)));
+      }
     }
     return all;
   }
@@ -347,5 +349,3 @@ export class Hosting implements WriteSource, FamilyWatcher, Sharing {
     if (!this.keeps) this.store.foundation.release();
   }
 }
-
-

@@ -5,7 +5,13 @@
 import { VarveError } from "../base/errors.ts";
 import type { StoreId } from "../format/manifest_file.ts";
 import { Signal } from "../native/signal.ts";
-import { attachSession, coreOf, openDirectory, openRemains, slotOf } from "../native/store_handle.ts";
+import {
+  attachSession,
+  coreOf,
+  openDirectory,
+  openRemains,
+  slotOf,
+} from "../native/store_handle.ts";
 import { runTask, runTaskSync, type Task } from "../native/task.ts";
 import { openStore } from "../store/open.ts";
 import type { OpenStore } from "../store/open_store.ts";
@@ -170,9 +176,7 @@ function find(
     if (repairs.has(core)) {
       throw new VarveError("ERR_LOCKED", `Cannot open '${path}': it is being repaired`, { path });
     }
-    const session = directory.attached
-      ? attachSession(core, ioThreads, path)
-      : directory.handle;
+    const session = directory.attached ? attachSession(core, ioThreads, path) : directory.handle;
     if (session === undefined) continue; // closed meanwhile: now it can be opened
     const entry: Entry = {
       core,

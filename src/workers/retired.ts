@@ -65,7 +65,9 @@ export class Retired {
     for (const index of this.words.occupied()) {
       const slot = this.words.slot(index);
       const pinned = slot.load(slot.pinned);
-      if (pinned !== 0 && ((generation - pinned) | 0) > 0 && slot.state === WorkerState.alive) return true;
+      if (pinned !== 0 && ((generation - pinned) | 0) > 0 && slot.state === WorkerState.alive) {
+        return true;
+      }
     }
     return false;
   }

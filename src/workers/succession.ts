@@ -60,9 +60,7 @@ export function* takeOver(link: GuestLink, ambition: Ambition): Task<Hosting> {
   // What a failed write left is found out by the replay, as by any other reopen.
   Atomics.store(words.i32, POISONED, 0);
   const witness = new Witness(words, old);
-  const settings = old === undefined
-    ? ambition.settings
-    : settingsOf(old);
+  const settings = old === undefined ? ambition.settings : settingsOf(old);
   const store = yield* openStore(foundation, settings, ambition.storeId, witness);
   const hosting = new Hosting(store, words, slot, true);
   store.describe = ambition.describer();

@@ -63,13 +63,14 @@ pub const Core = struct {
         return self.part(abi.WorkerSlot, abi.worker_slots_offset + index * @sizeOf(abi.WorkerSlot));
     }
 
-    fn hasSurvivor(self: *const Core) bool {
+    /// Adds the sessions if all of them are of Workers that have died: nobody will close them.
+    fn addOrphans(self: *const Core, orphans: *std.ArrayList(i32)) void {
         for (self.sessions, 0..) |session, index| {
             if (session == null) continue;
             const state = @atomicLoad(u32, &self.slotAt(@intCast(index)).state, .seq_cst);
-            if (state == @intFromEnum(abi.WorkerState.alive)) return true;
+            if (state != @intFromEnum(abi.WorkerState.dead)) return;
         }
-        return false;
+        for (self.sessions) |session| if (session) |found| orphans.append(gpa, found.handle) catch {};
     }
 
     /// Whoever waits looks again.
@@ -304,8 +305,7 @@ pub fn threadEnded(thread: *threads.Thread) void {
         }
         if (!died) continue;
         core.wakeEverybody();
-        if (core.hasSurvivor()) continue;
-        for (core.sessions) |session| if (session) |found| orphans.append(gpa, found.handle) catch {};
+        core.addOrphans(&orphans);
     }
     mutex.unlock();
     for (orphans.items) |handle| _ = close(handle);
@@ -339,12 +339,15 @@ pub fn close(handle: i32) i32 {
     file_table.closeAll(handle);
     directory_table.closeAll(handle);
     const thread = self.thread;
-    endSession(self);
+    var orphans: std.ArrayList(i32) = .empty;
+    defer orphans.deinit(gpa);
+    endSession(self, &orphans);
     if (thread) |watched| threads.sessionClosed(watched);
+    for (orphans.items) |orphan| _ = close(orphan);
     return 0;
 }
 
-fn endSession(self: *Store) void {
+fn endSession(self: *Store, orphans: *std.ArrayList(i32)) void {
     const core = self.core;
     mutex.lock();
     defer mutex.unlock();
@@ -358,6 +361,7 @@ fn endSession(self: *Store) void {
     _ = region.release(self.shared_region);
     if (core.session_count > 0) {
         core.wakeEverybody();
+        core.addOrphans(orphans);
         return;
     }
     core.blobs.close();

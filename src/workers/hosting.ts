@@ -44,8 +44,6 @@ interface Guest {
 export class Hosting implements WriteSource, FamilyWatcher, Sharing {
   readonly #guests = new Map<number, Guest>();
   readonly #retired: Retired;
-  /** Regions that no thread's end takes away. */
-  readonly #disowned = new Set<number>();
   #published = false;
   /** The newest that was published. */
   #catalog: Catalog | undefined;
@@ -234,17 +232,12 @@ export class Hosting implements WriteSource, FamilyWatcher, Sharing {
   #describe(): Catalog {
     const catalog = catalogOf(this.store);
     for (const { active, frozen } of catalog.families) {
-      for (const id of [active, ...frozen]) this.#disown(id);
+      // From now on they are the store's: no thread's end takes them away.
+      for (const id of [active, ...frozen]) disownRegion(id);
     }
     if (!this.#leaving) return catalog;
     // A host that leaves releases its tables itself.
     return { ...catalog, families: catalog.families.map((each) => ({ ...each, tables: [] })) };
-  }
-
-  #disown(id: number): void {
-    if (this.#disowned.has(id)) return;
-    this.#disowned.add(id);
-    disownRegion(id);
   }
 
   #unpin(catalog: Catalog): void {

@@ -59,9 +59,9 @@ export class Visibility {
     return first;
   }
 
-  /** Begins above what recovery found. */
-  restore(last: number): void {
+  /** Begins above what recovery found. Without `visible`, all of it can be seen. */
+  restore(last: number, visible = last): void {
     this.#f64[NEXT] = last + 1;
-    this.publish(last);
+    this.publish(visible);
   }
 }

@@ -24,6 +24,8 @@ export interface Recovered {
   readonly families: Families;
   readonly log: Replayed;
   readonly lastSequence: number;
+  /** What readers elsewhere may see until they are shown what was found; `undefined`: there are none. */
+  readonly visible: number | undefined;
   /** Whether an entry of the log expires. */
   readonly sawExpiry: boolean;
   readonly blobs: readonly BlobSegment[];
@@ -31,6 +33,8 @@ export interface Recovered {
 
 /** Sees what a replay finds, and may put more into the memtables between. */
 export interface ReplayWitness {
+  /** What others see meanwhile. */
+  readonly visible: number;
   /** A replay begins; whatever one before it has applied is gone. */
   begin(): void;
   /** A run is about to be applied. */
@@ -96,7 +100,14 @@ export function* recover(
   }
   const blobs = yield* findBlobs(files, state.blobs);
   lastSequence = witness?.atEnd(families, lastSequence) ?? lastSequence;
-  return { families, log, lastSequence, sawExpiry: applier.sawExpiry, blobs };
+  return {
+    families,
+    log,
+    lastSequence,
+    visible: witness?.visible,
+    sawExpiry: applier.sawExpiry,
+    blobs,
+  };
 }
 
 /** The blob segments on record. One whose file is missing has no bytes; whoever reads it is told. */

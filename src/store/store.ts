@@ -152,7 +152,7 @@ export class Store {
     manifest.stampEdits(() => this.clock.recorded);
     this.#familyFile = new FamilyFile(files, manifest.storeId, () => manifest.takeFileNumber());
     this.visibility = new Visibility(foundation.core);
-    this.visibility.restore(recovered.lastSequence);
+    this.visibility.restore(recovered.lastSequence, recovered.visible);
     this.log = new Log(
       jobs,
       files,

@@ -22,8 +22,10 @@ export interface CatalogFamily {
   readonly active: number;
   /** Oldest first. */
   readonly frozen: readonly number[];
-  /** Handles of the version, and of its tables. */
+  /** The version's handle, and whether it has no tables. */
   readonly version: number;
+  readonly isEmpty: boolean;
+  /** Handles of the tables that go with the catalog. */
   readonly tables: readonly number[];
 }
 
@@ -73,6 +75,7 @@ function describe({ id, name, operator, tuning, active, frozen, version }: Famil
     active: active.region.id,
     frozen: frozen.map((memtable) => memtable.region.id),
     version: version.handle,
+    isEmpty: version.isEmpty,
     tables: version.tables.map(({ handle }) => handle),
   };
 }

@@ -14,7 +14,15 @@ import { Signal } from "../native/signal.ts";
 import { startTask, type Task } from "../native/task.ts";
 import type { Sharing, Store } from "../store/store.ts";
 import type { FamilyWatcher, Released } from "../tree/family.ts";
-import { type Catalog, catalogOf, encodeText, publishText, readText, unpinBlobs, writeText } from "./catalog.ts";
+import {
+  type Catalog,
+  catalogOf,
+  encodeText,
+  publishText,
+  readText,
+  unpinBlobs,
+  writeText,
+} from "./catalog.ts";
 import { BELL, type CoreWords, type SlotWords } from "./core_words.ts";
 import { ForeignBuffer } from "./foreign_buffer.ts";
 import { heldBy } from "./held_sequences.ts";
@@ -76,9 +84,8 @@ export class Hosting implements WriteSource, FamilyWatcher, Sharing {
     if (!this.store.jobs.isStepped) this.#sleep();
   }
 
-  /** Goes on with what a host before had begun. REQUIRES: `start` is yet to come. */
+  /** Goes on with what a host before had begun. REQUIRES: it is shared, and `start` is yet to come. */
   succeed(): void {
-    this.#share();
     for (const index of this.words.occupied()) {
       const guest = this.#guest(index);
       guest.taken = guest.slot.load(guest.slot.done);
@@ -94,7 +101,7 @@ export class Hosting implements WriteSource, FamilyWatcher, Sharing {
     this.#heard = this.words.bell;
     for (const index of this.words.occupied()) {
       if (index === this.own.index && !this.keeps) continue;
-      if (!this.#published) this.#share();
+      if (!this.#published) this.share();
       if (this.words.stateOf(index) !== WorkerState.alive) continue;
       const guest = this.#guest(index);
       this.#takeWrites(guest);
@@ -208,7 +215,8 @@ export class Hosting implements WriteSource, FamilyWatcher, Sharing {
     this.#retired.add(item);
   }
 
-  #share(): void {
+  /** Shows the store to others from now on. */
+  share(): void {
     this.store.families.watch(this);
     this.publish();
     this.#publishStats();

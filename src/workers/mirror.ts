@@ -76,19 +76,19 @@ class MirrorFamily extends Family {
   #activeRegion: number;
 
   constructor(readonly mirror: Mirror, record: CatalogFamily) {
-    const { id, name, tuning, active, version, tables } = record;
+    const { id, name, tuning, active, version, isEmpty } = record;
     const inline = { ...tuning, blobThreshold: Infinity };
-    super(id, name, inline, memtableIn(active), Version.borrowed(version, tables.length === 0));
+    super(id, name, inline, memtableIn(active), Version.borrowed(version, isEmpty));
     this.#activeRegion = active;
     this.#showRest(record);
   }
 
   show(record: CatalogFamily): void {
-    const { active, version, tables } = record;
+    const { active, version, isEmpty } = record;
     if (active !== this.#activeRegion) this.active = memtableIn(active);
     this.#activeRegion = active;
     if (version !== this.version.handle) {
-      this.version = Version.borrowed(version, tables.length === 0);
+      this.version = Version.borrowed(version, isEmpty);
     }
     this.#showRest(record);
   }

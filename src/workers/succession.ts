@@ -64,9 +64,12 @@ export function* takeOver(link: GuestLink, ambition: Ambition): Task<Hosting> {
   const store = yield* openStore(foundation, settings, ambition.storeId, witness);
   const hosting = new Hosting(store, words, slot, true);
   store.describe = ambition.describer();
-  settleCommitted(words, witness);
   // With the first catalog of this host, which takes the old one's place.
   if (old !== undefined) hosting.retire({ release: () => releaseNamed(old, foundation.handle) });
+  hosting.share();
+  // Whoever can see now what was found finds it in this catalog.
+  store.visibility.publish(store.visibility.lastGiven);
+  settleCommitted(words, witness);
   hosting.succeed();
   hosting.start();
   return hosting;
@@ -128,14 +131,14 @@ class Witness implements ReplayWitness {
   readonly #runs = new Set<number>();
   readonly #unlogged: UnloggedEntry[];
   readonly #lastGiven: number;
-  readonly #visible: number;
+  readonly visible: number;
   #next = 0;
 
   constructor(words: CoreWords, old: Catalog | undefined) {
     const visibility = new Visibility(words.region);
     this.#lastGiven = visibility.lastGiven;
-    this.#visible = Math.min(visibility.lastKnown, Math.max(0, this.#lastGiven));
-    this.#unlogged = old === undefined ? [] : [...unloggedEntries(old, this.#visible)];
+    this.visible = Math.min(visibility.lastKnown, Math.max(0, this.#lastGiven));
+    this.#unlogged = old === undefined ? [] : [...unloggedEntries(old, this.visible)];
     this.#unlogged.sort((a, b) => a.sequence - b.sequence);
   }
 
@@ -156,7 +159,7 @@ class Witness implements ReplayWitness {
 
   atEnd(families: Families, lastSequence: number): number {
     this.#insertBefore(Infinity, families);
-    return Math.max(lastSequence, this.#lastGiven, this.#visible);
+    return Math.max(lastSequence, this.#lastGiven, this.visible);
   }
 
   /** REQUIRES: the replay has ended. */
@@ -170,7 +173,7 @@ class Witness implements ReplayWitness {
     const last = first + entryCount - 1;
     const isLogged = (u32[(record + Submission.flags) >> 2] & SubmissionFlag.logged) !== 0;
     // What was visible is there: in the log, or in memory.
-    return last <= this.#visible && entryCount > 0 || isLogged && this.#runs.has(first);
+    return last <= this.visible && entryCount > 0 || isLogged && this.#runs.has(first);
   }
 
   #insertBefore(sequence: number, families: Families): void {

@@ -28,6 +28,15 @@ for (const kind of KINDS) {
     await db.put("logged", "changed");
     await db.close();
     await assert.rejects(Varve.destroy(path), { code: "ERR_LOCKED" });
+    // Before anybody hosts again: by what the last host left, tables and memory.
+    assert.deepEqual(await peer.run((_varve, state) => [...state.db.entries()] as unknown[]), [
+      ["logged", "changed"],
+      ["volatile", "2"],
+    ]);
+    assert.equal(
+      await peer.run((_varve, state) => state.db.getSync("volatile") as unknown as string),
+      "2",
+    );
     const said = await peer.run(async (_varve, state) => {
       const { db } = state;
       const before = [...db.entries()];

@@ -854,7 +854,7 @@ pub const shared_structs = .{
     WorkersShared, WorkerSlot,      Submission,     WorkerRequest,
 };
 pub const shared_enums = .{
-    Code,      DiskOperation, FileKind,      JobState,  Lane, Opcode,
+    Code,      DiskOperation, FileKind,      JobState,  Lane,        Opcode,
     EntryType, Compression,   MergeOperator, BoundKind, WorkerState, RequestState,
 };
 pub const shared_flags = .{ .{ "FileFlag", FileFlag }, .{ "JobFlag", JobFlag }, .{ "OpenFlag", OpenFlag }, .{ "SubmissionFlag", SubmissionFlag } };

@@ -48,10 +48,15 @@ function viewsOf(id: number, viewed: number): Region {
  */
 const KEPT_VIEW_BYTES = 16 << 20;
 
-/** Gives a region back to the pool. Its views stay valid, their content does not. */
-export function releaseRegion(id: number): void {
+/** This Worker is done with another's region. */
+export function forgetRegion(id: number): void {
   const known = views[id];
   if (known !== undefined && known.bytes > KEPT_VIEW_BYTES) views[id] = undefined;
+}
+
+/** Gives a region back to the pool. Its views stay valid, their content does not. */
+export function releaseRegion(id: number): void {
+  forgetRegion(id);
   const result = native().call.varve_region_release(id);
   if (result < 0) throw nativeError(result, `Cannot release native region ${id}`);
 }

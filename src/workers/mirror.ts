@@ -5,7 +5,7 @@
  * for anybody in between, and nothing is pinned outside.
  */
 import { Memtable } from "../memtable/memtable.ts";
-import { region } from "../native/region.ts";
+import { forgetRegion, region } from "../native/region.ts";
 import { Families } from "../store/families.ts";
 import { Family } from "../tree/family.ts";
 import { Version } from "../tree/version.ts";
@@ -17,6 +17,8 @@ export class Mirror {
   #seen = 0;
   #depth = 0;
   #catalog: Catalog | undefined;
+  /** Regions that it names. */
+  #memtables: ReadonlySet<number> = new Set();
 
   constructor(readonly words: CoreWords, readonly slot: SlotWords) {}
 
@@ -58,6 +60,11 @@ export class Mirror {
     const catalog = readText(this.words.catalog) as Catalog;
     this.#seen = generation;
     this.#catalog = catalog;
+    const forgotten = this.#memtables;
+    this.#memtables = new Set(
+      catalog.families.flatMap(({ active, frozen }) => [active, ...frozen]),
+    );
+    for (const id of forgotten) if (!this.#memtables.has(id)) forgetRegion(id);
     const gone = new Set(this.families.all());
     for (const record of catalog.families) {
       let family = this.families.get(record.id) as MirrorFamily | undefined;

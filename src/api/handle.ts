@@ -1,10 +1,9 @@
 /** What the objects of one `Varve.open` share: the store behind them, this handle's durability, and whether it was closed. */
 import { closed, VarveError } from "../base/errors.ts";
 import { Writer } from "../commit/writer.ts";
-import { BlobReader } from "../read/blob_reader.ts";
-import { PointReader } from "../read/point_reader.ts";
+import type { PointReader } from "../read/point_reader.ts";
 import type { Cursor } from "../read/cursor.ts";
-import type { Store } from "../store/store.ts";
+import type { OpenStore } from "../store/open_store.ts";
 import type { Family } from "../tree/family.ts";
 import { Allocations } from "./allocations.ts";
 import type { Durability } from "./options.ts";
@@ -18,17 +17,10 @@ export class Handle {
   readonly cursors = new Set<Cursor>();
   closed = false;
 
-  constructor(readonly store: Store, readonly durability: Durability) {
+  constructor(readonly store: OpenStore, readonly durability: Durability) {
     this.writer = new Writer(store.pipeline);
-    const { files, context, clock, valueMemory } = store;
-    this.allocations = new Allocations(valueMemory);
-    const blobs = new BlobReader(
-      store.foundation.handle,
-      files,
-      valueMemory,
-      store.values.segments,
-    );
-    this.reader = new PointReader(files, context, clock, blobs);
+    this.allocations = new Allocations(store.valueMemory);
+    this.reader = store.newReader();
     store.handles.add(this);
   }
 
@@ -48,6 +40,7 @@ export class Handle {
   /** The checks that every call on a family begins with. */
   requireFamily(family: Family, attempt: string): void {
     this.requireOpen(attempt);
+    family.refresh();
     if (family.dropped) {
       throw new VarveError(
         "ERR_COLUMN_FAMILY_DROPPED",

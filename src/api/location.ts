@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { invalidArgument, quote } from "../base/errors.ts";
 import { simulatedDiskOf } from "../native/simulated_disks.ts";
 import { REAL_DISK } from "../native/store_handle.ts";
-import type { StoreLocation } from "../store/registry.ts";
+import type { StoreLocation } from "../workers/registry.ts";
 import type { ResolvedOptions } from "./options.ts";
 
 /** Longer than any system takes; what a system takes less of is its own error. */

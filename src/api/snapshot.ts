@@ -1,6 +1,6 @@
 /** Snapshots: a store as it was at one moment. */
 import { closed, invalidArgument } from "../base/errors.ts";
-import type { Store } from "../store/store.ts";
+import type { OpenStore } from "../store/open_store.ts";
 import type { Handle } from "./handle.ts";
 
 /**
@@ -37,7 +37,7 @@ export class Snapshot {
   }
 
   /** What was given as a snapshot, to read from. Throws if it is none, is another store's, or was disposed. */
-  static of(snapshot: unknown, store: Store, attempt: string): Snapshot {
+  static of(snapshot: unknown, store: OpenStore, attempt: string): Snapshot {
     if (!(snapshot instanceof Snapshot)) {
       throw invalidArgument(`Cannot ${attempt}: snapshot takes what db.snapshot() returned`);
     }

@@ -5,6 +5,9 @@ import { native } from "../native/library.ts";
 import type { Store } from "../store/store.ts";
 import type { Family } from "../tree/family.ts";
 import type { Table } from "../tree/version.ts";
+import { Histogram } from "../base/histogram.ts";
+import type { BlobReadCounters } from "../read/blob_reader.ts";
+import type { ReadCounters } from "../read/point_reader.ts";
 import type { Handle } from "./handle.ts";
 
 const PUTS = [EntryType.put, EntryType.putExpiring, EntryType.putBlob, EntryType.putBlobExpiring];
@@ -180,6 +183,39 @@ export interface LevelStats {
 }
 
 export function statsOf({ store, reader }: Handle): Stats {
+  if (store.remoteStats === undefined) return statsOfEngine(store as Store, reader);
+  const { read, blobs, latency, ...rest } = store.remoteStats() as Stats;
+  const { counters, blobs: { counters: large } } = reader;
+  return {
+    ...rest,
+    read: {
+      ...read,
+      ...counters,
+      memtableHitRate: ratio(counters.memtableHits, counters.gets),
+      tableHitRate: ratio(sum(read.levelHits), counters.tableReads),
+    },
+    blobs: { ...blobs, reads: large.blobReads, readBytes: large.blobBytes },
+    latency: { ...latency, get: reader.latency.summary() },
+  };
+}
+
+/** The statistics but for reads, which each Worker makes by itself. */
+export function describeEngine(engine: Store): Stats {
+  return statsOfEngine(engine, {
+    counters: { gets: 0, memtableHits: 0, tableReads: 0 },
+    latency: new Histogram(),
+    blobs: { counters: { blobReads: 0, blobBytes: 0 } },
+  });
+}
+
+/** What a reader has counted. */
+interface Reads {
+  readonly counters: ReadCounters;
+  readonly latency: Histogram;
+  readonly blobs: { readonly counters: BlobReadCounters };
+}
+
+function statsOfEngine(store: Store, reader: Reads): Stats {
   const { pipeline, flusher, compactor, collector, backpressure, log, health, values } = store;
   const groups = pipeline.counters.groups;
   const cacheHits = counter(store, Counters.cacheHits);
@@ -339,7 +375,7 @@ function levels(store: Store, offset: number): number[] {
 
 /** A native counter: two words, low first; exact to 2^53. */
 function counter(store: Store, offset: number): number {
-  const { u32 } = store.jobs.shared;
+  const { u32 } = store.foundation.core;
   const word = (STORE_COUNTERS_OFFSET + offset) >> 2;
   return Atomics.load(u32, word) + Atomics.load(u32, word + 1) * 2 ** 32;
 }

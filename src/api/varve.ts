@@ -4,9 +4,9 @@ import { REAL_DISK, removeDirectory } from "../native/store_handle.ts";
 import { runTask, runTaskSync, type Task } from "../native/task.ts";
 import { EVENT_NAMES, type EventName, type Listener } from "../store/events.ts";
 import { DEFAULT_FAMILY } from "../store/families.ts";
-import { attach, attachSync, detach, detachSync, repair } from "../store/registry.ts";
+import { attach, attachSync, detach, detachSync, repair } from "../workers/registry.ts";
 import type { RepairReport } from "../store/repair.ts";
-import type { Store } from "../store/store.ts";
+import type { OpenStore } from "../store/open_store.ts";
 import type { Family } from "../tree/family.ts";
 import { rangeSpan } from "../tree/key_span.ts";
 import { addOperations, type BatchOperation } from "./batch_operations.ts";
@@ -40,7 +40,7 @@ import {
 import type { KeyRange } from "./range.ts";
 import { promised } from "./signals.ts";
 import { Snapshot } from "./snapshot.ts";
-import { type Stats, statsOf } from "./stats.ts";
+import { describeEngine, type Stats, statsOf } from "./stats.ts";
 import { WriteBatch } from "./write_batch.ts";
 
 /** A column family with the encodings that its options name. */
@@ -82,8 +82,9 @@ export class Varve<
   readonly #options: ResolvedOptions;
   #closing: Promise<void> | undefined;
 
-  private constructor(store: Store, options: ResolvedOptions) {
+  private constructor(store: OpenStore, options: ResolvedOptions) {
     const handle = new Handle(store, options.durability);
+    store.describe ??= describeEngine;
     const { keyEncoding, valueEncoding, mergeOperator } = options.columnFamilies
       .get(DEFAULT_FAMILY)!;
     super(
@@ -462,7 +463,7 @@ export class Varve<
 }
 
 /** What `open` says of the default family's merge operator goes on record, or is refused. */
-function* agreeOnDefault(store: Store, { columnFamilies }: ResolvedOptions): Task<void> {
+function* agreeOnDefault(store: OpenStore, { columnFamilies }: ResolvedOptions): Task<void> {
   const options = columnFamilies.get(DEFAULT_FAMILY)!;
   const operator = operatorName(options.mergeOperator);
   if (operator !== undefined) yield* store.openFamily(DEFAULT_FAMILY, options, operator);

@@ -52,6 +52,14 @@ export interface CommitHost {
   syncObstacle(): Signal;
 }
 
+/** Where buffers of other Workers come from. */
+export interface WriteSource {
+  /** Puts what has come into the pipeline, by `enqueueForeign`. */
+  collect(): void;
+  /** Called before a group becomes visible: readers elsewhere must be able to find it then. */
+  beforeVisible(): void;
+}
+
 export interface CommitCounters {
   groups: number;
   /** Groups that were synced. */
@@ -115,6 +123,11 @@ export class Pipeline {
   readonly #urgent: Lane = { queue: [], blockedOn: undefined };
   #group: Group | undefined;
   #closing = false;
+  #source: WriteSource | undefined;
+  /** A word that moves when the source has something. */
+  #bell: Uint32Array = new Uint32Array(1);
+  #bellIndex = 0;
+  #heard = 0;
 
   constructor(
     readonly jobs: Jobs,
@@ -136,6 +149,27 @@ export class Pipeline {
   /** Entries of an `EntryType` that were committed. */
   entriesOf(type: number): number {
     return this.#applier.counts[type];
+  }
+
+  /** Takes other Workers' buffers too: from now on `source` is asked when the word moves. */
+  listen(source: WriteSource, words: Uint32Array, index: number): void {
+    this.#source = source;
+    this.#bell = words;
+    this.#bellIndex = index;
+    this.#heard = words[index];
+    source.collect();
+    this.#scheduleClose();
+  }
+
+  /** Queues another Worker's closed buffer. */
+  enqueueForeign(buffer: WriteBuffer): void {
+    this.#writes.queue.push(buffer);
+  }
+
+  /** Asks the source, and moves on as far as it goes without waiting. */
+  serve(): void {
+    if (this.#group === undefined) this.#closeOpen();
+    this.#advance(false);
   }
 
   /** Whether nothing is pending. */
@@ -260,6 +294,10 @@ export class Pipeline {
 
   /** Moves on as far as it goes without waiting. */
   #advance(blocking: boolean): void {
+    if (this.#bell[this.#bellIndex] !== this.#heard) {
+      this.#heard = Atomics.load(this.#bell, this.#bellIndex);
+      this.#source!.collect();
+    }
     for (let lane = this.#nextLane(); lane !== undefined; lane = this.#nextLane()) {
       if (this.jobs.outstanding > 0) {
         this.jobs.poll();
@@ -411,6 +449,7 @@ export class Pipeline {
       for (const buffer of group.buffers) {
         this.#applier.apply(buffer.region, 0, buffer.logged ? group.segment : 0, this.#familyOf);
       }
+      this.#source?.beforeVisible();
       this.visibility.publish(group.lastSequence);
       this.#useValues(group);
     } catch (error) {

@@ -32,6 +32,13 @@ export class Visibility {
     }
   }
 
+  /** The same after the death of whoever published: one that died in between leaves what is never equal. */
+  get lastKnown(): number {
+    const high = Atomics.load(this.#u32, HIGH_LAST);
+    const whole = Atomics.load(this.#u32, HIGH_FIRST) === high;
+    return whole ? this.visible : this.lastGiven;
+  }
+
   /** Lets readers see everything up to a number. */
   publish(sequence: number): void {
     const high = sequenceHigh(sequence);
@@ -52,9 +59,9 @@ export class Visibility {
     return first;
   }
 
-  /** Begins above what recovery found. */
-  restore(last: number): void {
+  /** Begins above what recovery found. Without `visible`, all of it can be seen. */
+  restore(last: number, visible = last): void {
     this.#f64[NEXT] = last + 1;
-    this.publish(last);
+    this.publish(visible);
   }
 }

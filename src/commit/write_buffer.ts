@@ -47,9 +47,21 @@ export class WriteBuffer {
 
   constructor(readonly region: Region) {}
 
+  /** Takes over entries that lie in the region already: `bytes` of them, the run's header included. */
+  protected adopt(bytes: number, entryCount: number, writeCount: number): void {
+    this.#end = bytes;
+    this.entryCount = entryCount;
+    this.writeCount = writeCount;
+  }
+
   /** Bytes of the run: header, entries, padding to eight. */
   get bytes(): number {
     return (this.#end + 7) & ~7;
+  }
+
+  /** The same without the padding. */
+  get endBytes(): number {
+    return this.#end;
   }
 
   hasRoom(bytes: number): boolean {

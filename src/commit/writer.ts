@@ -57,8 +57,18 @@ export interface RangeBounds {
   readonly empty: boolean;
 }
 
+/** Where writes go: the engine's pipeline, or the way to it. */
+export interface WritePipeline extends
+  Pick<
+    Pipeline,
+    "pool" | "openBuffer" | "joined" | "commitSync" | "requestBarrier" | "enqueue"
+  > {
+  readonly health: Pick<Pipeline["health"], "requireSound">;
+  readonly values: Pick<Pipeline["values"], "take" | "counters">;
+}
+
 export class Writer {
-  constructor(readonly pipeline: Pipeline) {}
+  constructor(readonly pipeline: WritePipeline) {}
 
   /** With `expiry`, in milliseconds since 1970, the entry acts as a delete from then on. */
   put(

@@ -78,17 +78,27 @@ export class Memtable {
   readonly #blobs = new Set<number>();
   #blobBytes = 0;
 
-  private constructor(family: number, budgetBytes: number, reserved: number) {
-    this.region = reserveRegion(reserved, viewedBytes(budgetBytes));
-    this.#u32 = this.region.u32;
+  private constructor(region: Region, budgetBytes: number) {
+    this.region = region;
+    this.#u32 = region.u32;
     this.#budgetWords = budgetBytes >> 2;
-    this.region.u32.fill(0, 0, MEMTABLE_HEADER_WORDS);
-    const header = this.#u32;
+  }
+
+  static #make(family: number, budgetBytes: number, reserved: number): Memtable {
+    const made = new Memtable(reserveRegion(reserved, viewedBytes(budgetBytes)), budgetBytes);
+    const header = made.#u32;
+    header.fill(0, 0, MEMTABLE_HEADER_WORDS);
     header[TAIL] = MEMTABLE_HEADER_WORDS;
-    header[MemtableHeader.capacityWords >> 2] = Math.min(this.region.bytes / 4, 0xffff_ffff);
+    header[MemtableHeader.capacityWords >> 2] = Math.min(made.region.bytes / 4, 0xffff_ffff);
     header[MemtableHeader.references >> 2] = 1;
     header[MemtableHeader.family >> 2] = family;
-    this.#publishSlots(FIRST_SLOT_COUNT, () => {});
+    made.#publishSlots(FIRST_SLOT_COUNT, () => {});
+    return made;
+  }
+
+  /** Another Worker's memtable, for readers. */
+  static borrowed(region: Region): Memtable {
+    return new Memtable(region, 0);
   }
 
   /**
@@ -106,8 +116,8 @@ export class Memtable {
       2 * FIRST_SLOT_COUNT;
     const budget = Math.min(budgetBytes, BUDGET_BYTES_MAX);
     return words * 4 <= budget
-      ? new Memtable(family, budget, reservedBytes(budget))
-      : new Memtable(family, words * 4, words * 4 + INDEX_RESERVE_BYTES);
+      ? Memtable.#make(family, budget, reservedBytes(budget))
+      : Memtable.#make(family, words * 4, words * 4 + INDEX_RESERVE_BYTES);
   }
 
   /** Bytes taken: entries, point index and ordered index. */

@@ -1,7 +1,7 @@
 /** The library as TypeScript sees it: types derived from the generated table, and nothing else. */
 import type { SYMBOLS } from "./symbols.gen.ts";
 
-type Symbols = Omit<typeof SYMBOLS, "varve_store_wait_async">;
+type Symbols = Omit<typeof SYMBOLS, "varve_store_wait_async" | "varve_word_wait_async">;
 type ParameterOf<Kind> = Kind extends "buffer" ? Uint8Array : number;
 type ParametersOf<Kinds extends readonly string[]> = {
   -readonly [Index in keyof Kinds]: ParameterOf<Kinds[Index]>;
@@ -23,6 +23,14 @@ export interface Native {
     seen: number,
     timeoutMicroseconds: number,
   ) => Promise<number>;
+  /** `varve_word_wait` on another thread. `background`: it does not keep the process alive. Absent where it cannot be had. */
+  readonly waitForWord?: (
+    region: number,
+    offset: number,
+    seen: number,
+    timeoutMicroseconds: number,
+    background: boolean,
+  ) => Promise<number> | undefined;
   /** A view of native memory that this process never unmaps. */
   readonly view: (address: number, bytes: number) => ArrayBuffer;
 }

@@ -22,6 +22,14 @@ import { Signal } from "./signal.ts";
 
 export type JobDone = (job: number) => void;
 
+/** What other Workers do, as a blocking caller waits for it. */
+export interface Outside {
+  /** Whether something is under way there. */
+  readonly isPending: boolean;
+  /** Sleeps until there is news, at most so long. */
+  wait(microseconds: number): void;
+}
+
 const COMPLETION_TAIL = StoreShared.completionTail >> 2;
 const COMPLETIONS = STORE_COMPLETIONS_OFFSET >> 2;
 
@@ -29,6 +37,8 @@ const COMPLETIONS = STORE_COMPLETIONS_OFFSET >> 2;
 const IDLE_TURNS_MAX = 1000;
 /** How long one native wait lasts; it bounds how late a close is noticed, not how soon a completion is. */
 const WAIT_MICROSECONDS = 100_000;
+/** The same while other Workers' doings are waited for beside jobs. */
+const OUTSIDE_MICROSECONDS = 1000;
 /** Poll interval where a thread cannot sleep off the event loop (Bun), and for work nobody awaits. */
 const POLL_MILLISECONDS = 1;
 const BACKGROUND_POLL_MILLISECONDS = 10;
@@ -46,6 +56,8 @@ export class Jobs {
   #quiet: Signal | undefined;
   /** Moves on, without waiting, what would otherwise wait for a turn of the event loop. */
   #pump = (): void => {};
+  #pumped = false;
+  #outside: Outside | undefined;
   #head: number;
   #outstanding = 0;
   #awaited = 0;
@@ -144,9 +156,23 @@ export class Jobs {
     return found;
   }
 
-  /** Called while this thread blocks, since no event loop turns then. */
+  /** Called while this thread blocks, since no event loop turns then; after those that were given before. */
   onDrive(pump: () => void): void {
-    this.#pump = pump;
+    if (!this.#pumped) {
+      this.#pumped = true;
+      this.#pump = pump;
+      return;
+    }
+    const before = this.#pump;
+    this.#pump = () => {
+      before();
+      pump();
+    };
+  }
+
+  /** Somebody else's doing that a blocking caller may wait for. */
+  expect(outside: Outside): void {
+    this.#outside = outside;
   }
 
   /** Blocks this thread, handling completions, until the condition holds. */
@@ -158,12 +184,18 @@ export class Jobs {
         (first, { deadline }) => Math.min(first, deadline),
         Infinity,
       );
+      const expects = this.#outside?.isPending === true;
       assert(
-        this.#outstanding > 0 || next < Infinity,
+        this.#outstanding > 0 || next < Infinity || expects,
         "a blocking wait needs a job or a delay that can end it",
       );
-      const wait = Math.min(WAIT_MICROSECONDS, Math.ceil((next - performance.now()) * 1000));
+      const longest = expects ? OUTSIDE_MICROSECONDS : WAIT_MICROSECONDS;
+      const wait = Math.min(longest, Math.ceil((next - performance.now()) * 1000));
       if (wait <= 0) continue;
+      if (expects && this.#outstanding === 0) {
+        this.#outside!.wait(wait);
+        continue;
+      }
       const result = native().call.varve_store_wait(this.store, this.#head, wait);
       if (result < 0) throw nativeError(result, "Cannot wait for a job");
     }

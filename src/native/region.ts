@@ -27,12 +27,19 @@ const views: (Region | undefined)[] = [];
 export function reserveRegion(bytes: number, viewed = Infinity): Region {
   const id = native().call.varve_region_reserve(bytes);
   if (id < 0) throw nativeError(id, `Cannot reserve ${bytes} bytes of native memory`);
-  return views[id] ??= makeViews(id, viewed);
+  return viewsOf(id, viewed);
 }
 
 /** The views of a region that native code named. */
 export function region(id: number): Region {
-  return views[id] ??= makeViews(id);
+  return viewsOf(id, Infinity);
+}
+
+/** Those that are there, unless they show less than is asked for: a region's life before may have needed less. */
+function viewsOf(id: number, viewed: number): Region {
+  const known = views[id];
+  if (known !== undefined && known.u8.length >= Math.min(known.bytes, viewed)) return known;
+  return views[id] = makeViews(id, viewed);
 }
 
 /**
@@ -41,10 +48,15 @@ export function region(id: number): Region {
  */
 const KEPT_VIEW_BYTES = 16 << 20;
 
-/** Gives a region back to the pool. Its views stay valid, their content does not. */
-export function releaseRegion(id: number): void {
+/** This Worker is done with another's region. */
+export function forgetRegion(id: number): void {
   const known = views[id];
   if (known !== undefined && known.bytes > KEPT_VIEW_BYTES) views[id] = undefined;
+}
+
+/** Gives a region back to the pool. Its views stay valid, their content does not. */
+export function releaseRegion(id: number): void {
+  forgetRegion(id);
   const result = native().call.varve_region_release(id);
   if (result < 0) throw nativeError(result, `Cannot release native region ${id}`);
 }
@@ -59,7 +71,13 @@ export function viewOfRegion({ id, bytes: size }: Region, bytes: number): ArrayB
   return view(call.varve_region_address(id), bytes);
 }
 
-function makeViews(id: number, viewed = Infinity): Region {
+/** The region outlives the thread that reserved it. */
+export function disownRegion(id: number): void {
+  const result = native().call.varve_region_disown(id);
+  if (result < 0) throw nativeError(result, `Cannot keep native region ${id}`);
+}
+
+function makeViews(id: number, viewed: number): Region {
   const { call, view } = native();
   const bytes = call.varve_region_bytes(id);
   const buffer = view(call.varve_region_address(id), Math.min(bytes, viewed));

@@ -11,8 +11,9 @@ const OPEN_FILES_MAX = 2 ** 31;
 export const REAL_DISK = 0;
 
 export interface OpenedDirectory {
+  /** The session's, or with `attached` the number of the core. */
   readonly handle: number;
-  /** True: the process has this store open already, by this handle. */
+  /** True: the process has this store open already. */
   readonly attached: boolean;
 }
 
@@ -76,6 +77,40 @@ export function openRemains(
   );
   if (handle >= 0) return handle;
   throw openError(handle, "repair", path);
+}
+
+/** One more session on a store that this process has open, by its core's number; `undefined` if it has been closed meanwhile. */
+export function attachSession(core: number, ioThreads: number, path: string): number | undefined {
+  const handle = native().call.varve_store_attach(core, ioThreads);
+  if (handle >= 0) return handle;
+  if (handle === Code.closed) return undefined;
+  throw nativeError(handle, `Cannot open '${path}'`, { path });
+}
+
+/** The number of the core that a session is on: one for each directory. */
+export function coreOf(handle: number): number {
+  return checked(native().call.varve_store_core(handle));
+}
+
+/** The region that all sessions on a core share. */
+export function coreRegionOf(handle: number): number {
+  return checked(native().call.varve_store_core_region(handle));
+}
+
+/** A session's slot in that region. */
+export function slotOf(handle: number): number {
+  return checked(native().call.varve_store_slot(handle));
+}
+
+function checked(result: number): number {
+  if (result < 0) throw nativeError(result, "Cannot use the store");
+  return result;
+}
+
+/** Ends a session of a Worker that has gone; one that somebody else has ended is fine. */
+export function closeSession(handle: number): void {
+  const result = native().call.varve_store_close(handle);
+  if (result < 0 && result !== Code.closed) throw nativeError(result, "Cannot end a session");
 }
 
 /** Stops the I/O threads, gives back files, lock and memory. */

@@ -22,6 +22,10 @@ export const SYMBOLS = {
     parameters: ["f64"],
     result: "i32",
   },
+  varve_region_disown: {
+    parameters: ["i32"],
+    result: "i32",
+  },
   varve_region_release: {
     parameters: ["i32"],
     result: "i32",
@@ -43,6 +47,22 @@ export const SYMBOLS = {
     result: "i32",
   },
   varve_store_region: {
+    parameters: ["i32"],
+    result: "i32",
+  },
+  varve_store_attach: {
+    parameters: ["i32", "u32"],
+    result: "i32",
+  },
+  varve_store_core: {
+    parameters: ["i32"],
+    result: "i32",
+  },
+  varve_store_core_region: {
+    parameters: ["i32"],
+    result: "i32",
+  },
+  varve_store_slot: {
     parameters: ["i32"],
     result: "i32",
   },
@@ -75,6 +95,20 @@ export const SYMBOLS = {
     parameters: ["i32", "u32", "u32"],
     result: "i32",
     nonblocking: true,
+  },
+  varve_word_wait: {
+    parameters: ["i32", "u32", "u32", "u32"],
+    result: "i32",
+  },
+  varve_word_wait_async: {
+    name: "varve_word_wait",
+    parameters: ["i32", "u32", "u32", "u32"],
+    result: "i32",
+    nonblocking: true,
+  },
+  varve_word_wake: {
+    parameters: ["i32", "u32"],
+    result: "i32",
   },
   varve_frame_check: {
     parameters: ["i32", "f64", "f64", "f64"],
@@ -110,6 +144,14 @@ export const SYMBOLS = {
   },
   varve_blob_read: {
     parameters: ["i32", "f64", "f64", "u32", "u32", "buffer"],
+    result: "i32",
+  },
+  varve_blob_pin: {
+    parameters: ["i32"],
+    result: "f64",
+  },
+  varve_blob_unpin: {
+    parameters: ["i32", "f64"],
     result: "i32",
   },
   varve_blob_retire: {

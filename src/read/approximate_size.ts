@@ -7,6 +7,20 @@ import type { Family } from "../tree/family.ts";
 
 /** Bytes from `lower` to below `upper`; `context` carries the bounds. */
 export function approximateSize(
+  family: Family,
+  context: Region,
+  lower: Uint8Array,
+  upper: Uint8Array | undefined,
+): number {
+  family.enter();
+  try {
+    return sizeOf(family, context, lower, upper);
+  } finally {
+    family.leave();
+  }
+}
+
+function sizeOf(
   { version, active, frozen }: Family,
   context: Region,
   lower: Uint8Array,

@@ -25,7 +25,7 @@ export class BlobReader {
     readonly store: number,
     readonly files: Files,
     readonly memory: ValueMemory,
-    readonly live: ReadonlyMap<number, unknown>,
+    readonly live: Pick<ReadonlyMap<number, unknown>, "has">,
   ) {}
 
   /** Straight into the result's own memory. */

@@ -79,8 +79,13 @@ export class Cursor {
     this.#family = family;
     this.#mergeOperator = options.mergeOperator;
     this.#remaining = range.limit;
-    writeRequest(context, files.jobs.store, family, range, view, options);
-    this.#handle = native().call.varve_cursor_open(context.id);
+    family.enter();
+    try {
+      writeRequest(context, files.jobs.store, family, range, view, options);
+      this.#handle = native().call.varve_cursor_open(context.id);
+    } finally {
+      family.leave();
+    }
     if (this.#handle < 0) throw nativeError(this.#handle, "Cannot open a cursor");
   }
 

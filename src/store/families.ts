@@ -1,6 +1,6 @@
 /** The column families of one store, by number and by name. */
 import { compareBytes, encodeUtf8 } from "../base/bytes.ts";
-import type { Family } from "../tree/family.ts";
+import type { Family, FamilyWatcher } from "../tree/family.ts";
 
 export const DEFAULT_FAMILY = "default";
 
@@ -8,12 +8,23 @@ export class Families {
   readonly #byId = new Map<number, Family>();
   readonly #byName = new Map<string, Family>();
 
+  #watcher: FamilyWatcher | undefined;
+
+  /** From now on this is told of every change of every family. */
+  watch(watcher: FamilyWatcher): void {
+    this.#watcher = watcher;
+    for (const family of this.all()) family.watcher = watcher;
+  }
+
   add(family: Family): void {
+    family.watcher = this.#watcher;
+    this.#watcher?.changed();
     this.#byId.set(family.id, family);
     this.#byName.set(family.name, family);
   }
 
   remove(family: Family): void {
+    this.#watcher?.changed();
     this.#byId.delete(family.id);
     this.#byName.delete(family.name);
   }

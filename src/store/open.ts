@@ -5,23 +5,33 @@ import type { FoundFile } from "../native/files.ts";
 import { FileKind } from "../native/layout.gen.ts";
 import type { Task } from "../native/task.ts";
 import { CURRENT, Manifest } from "../tree/manifest.ts";
-import { recover, settle } from "./recovery.ts";
+import { recover, type ReplayWitness, settle } from "./recovery.ts";
 import type { StoreSettings } from "./settings.ts";
 import { type Foundation, Store } from "./store.ts";
 
-/** Opens what is in the directory, or makes a store there. The foundation is released on failure. */
+/**
+ * Opens what is in the directory, or makes a store there. The foundation is released on failure, unless there is a witness: then
+ * it is a Worker's that was attached before.
+ */
 export function* openStore(
   foundation: Foundation,
   settings: StoreSettings,
   storeId: StoreId,
+  witness?: ReplayWitness,
 ): Task<Store> {
   try {
     const manifest = yield* openManifest(foundation, settings, storeId);
-    const recovered = yield* recover(foundation.files, manifest, settings, foundation.context);
+    const recovered = yield* recover(
+      foundation.files,
+      manifest,
+      settings,
+      foundation.context,
+      witness,
+    );
     if (!settings.readOnly) yield* settle(foundation.files, manifest, recovered.log);
     return new Store(foundation, manifest, settings, recovered);
   } catch (error) {
-    foundation.release();
+    if (witness === undefined) foundation.release();
     throw error;
   }
 }

@@ -25,9 +25,23 @@ export interface Recovered {
   readonly families: Families;
   readonly log: Replayed;
   readonly lastSequence: number;
+  /** What readers elsewhere may see until they are shown what was found; `undefined`: there are none. */
+  readonly visible: number | undefined;
   /** Whether an entry of the log expires. */
   readonly sawExpiry: boolean;
   readonly blobs: readonly BlobSegment[];
+}
+
+/** Sees what a replay finds, and may put more into the memtables between. */
+export interface ReplayWitness {
+  /** What others see meanwhile. */
+  readonly visible: number;
+  /** A replay begins; whatever one before it has applied is gone. */
+  begin(): void;
+  /** A run is about to be applied. */
+  beforeRun(firstSequence: number, entryCount: number, families: Families): void;
+  /** Returns the last sequence number that is in use, if that is greater than what was found. */
+  atEnd(families: Families, lastSequence: number): number;
 }
 
 export function* recover(
@@ -35,6 +49,7 @@ export function* recover(
   manifest: Manifest,
   settings: StoreSettings,
   context: Region,
+  witness?: ReplayWitness,
 ): Task<Recovered> {
   yield* requireKnownLogs(files, manifest);
   const families = yield* openFamilies(files, manifest, settings, context);
@@ -64,12 +79,14 @@ export function* recover(
   };
   const replay = (end?: LogPosition): Task<Replayed> => {
     values = [];
+    witness?.begin();
     const ending = end === undefined ? record : { ...record, end };
     return replayLog(files, ending, writable, (region, offset, segment, frameOffset) => {
       const entryCount = region.u32[(offset + LogRun.entryCount) >> 2];
       const firstSequence = region.f64[(offset + LogRun.firstSequence) >> 3];
       lastSequence = Math.max(lastSequence, firstSequence + entryCount - 1);
       frame = { segment, offset: frameOffset };
+      witness?.beforeRun(firstSequence, entryCount, families);
       applier.apply(region, offset, segment, familyOf);
     });
   };
@@ -83,7 +100,15 @@ export function* recover(
     log = yield* replay(lost);
   }
   const blobs = yield* findBlobs(files, state.blobs);
-  return { families, log, lastSequence, sawExpiry: applier.sawExpiry, blobs };
+  lastSequence = witness?.atEnd(families, lastSequence) ?? lastSequence;
+  return {
+    families,
+    log,
+    lastSequence,
+    visible: witness?.visible,
+    sawExpiry: applier.sawExpiry,
+    blobs,
+  };
 }
 
 /** The blob segments on record. One whose file is missing has no bytes; whoever reads it is told. */
@@ -136,7 +161,7 @@ function* openFamilies(
       opened.push(yield* required(path, openTable(files, record)));
     }
     const tuning = settings.columnFamilies.get(name) ?? settings.familyDefaults;
-    const family = new Family(id, name, tuning, opened, context);
+    const family = Family.create(id, name, tuning, opened, context);
     family.operator = operator;
     families.add(family);
   }

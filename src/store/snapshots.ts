@@ -13,8 +13,12 @@ export class Snapshots {
     else this.#held.set(sequence, count);
   }
 
+  /** What other Workers hold; in no order. */
+  others: () => number[] = () => [];
+
   /** Ascending. */
   sequences(): number[] {
-    return [...this.#held.keys()].sort((a, b) => a - b);
+    const all = new Set([...this.#held.keys(), ...this.others()]);
+    return [...all].sort((a, b) => a - b);
   }
 }

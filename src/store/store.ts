@@ -15,12 +15,14 @@ import { closeSegments, replayLog } from "../log/replay.ts";
 import { Files, required } from "../native/files.ts";
 import { Jobs } from "../native/jobs.ts";
 import { BLOCK_BYTES, CONTEXT_BYTES, FileKind, MergeOperator } from "../native/layout.gen.ts";
-import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
-import { closeDirectory } from "../native/store_handle.ts";
+import { type Region, region, releaseRegion, reserveRegion } from "../native/region.ts";
+import { closeDirectory, coreRegionOf } from "../native/store_handle.ts";
 import type { Task } from "../native/task.ts";
 import { TaskLock } from "../native/task_lock.ts";
+import { BlobReader } from "../read/blob_reader.ts";
 import { claimCache, unclaimCache } from "../read/cache_budget.ts";
 import { Cursor } from "../read/cursor.ts";
+import { PointReader } from "../read/point_reader.ts";
 import { Family, type FamilyTuning } from "../tree/family.ts";
 import { FamilyFile, type FamilyNote } from "../tree/family_file.ts";
 import type { KeySpan } from "../tree/key_span.ts";
@@ -53,8 +55,11 @@ export class Foundation {
   readonly health: Health;
   /** This Worker's way into native reads. */
   readonly context: Region;
+  /** The words that all Workers on the store share. */
+  readonly core: Region;
 
   constructor(
+    /** The session's. */
     readonly handle: number,
     readonly path: string,
     readonly disk: number,
@@ -62,7 +67,8 @@ export class Foundation {
   ) {
     this.jobs = new Jobs(handle, stepped);
     this.files = new Files(this.jobs, path);
-    this.health = new Health(this.jobs.shared, (error) => this.events.emit("error", error));
+    this.core = region(coreRegionOf(handle));
+    this.health = new Health(this.core, (error) => this.events.emit("error", error));
     this.context = reserveRegion(CONTEXT_BYTES);
   }
 
@@ -83,7 +89,21 @@ export interface StoreHandle {
 /** A merge operator as it goes on record. */
 export type OperatorName = Omit<OperatorRecord, "family">;
 
+/** The same store in another Worker, as far as its engine must know of it. */
+export interface Sharing {
+  /** Called first: nothing more is taken in from now on, and what was is carried out. */
+  closing(): Task<void>;
+  /** Called when nothing changes any more, before the families let go of what they have. */
+  leaving(): void;
+  /** Called when nothing is left but the foundation, which is the sharing's to release. */
+  ended(): void;
+}
+
 export class Store {
+  /** Set while other Workers may attach. */
+  sharing: Sharing | undefined;
+  /** Describes the store, for Workers that have no engine; the public module's. */
+  describe: ((engine: Store) => unknown) | undefined;
   readonly handles = new Set<StoreHandle>();
   readonly path: string;
   readonly jobs: Jobs;
@@ -131,8 +151,8 @@ export class Store {
     if (recovered.sawExpiry) this.clock.use();
     manifest.stampEdits(() => this.clock.recorded);
     this.#familyFile = new FamilyFile(files, manifest.storeId, () => manifest.takeFileNumber());
-    this.visibility = new Visibility(jobs.shared);
-    this.visibility.restore(recovered.lastSequence);
+    this.visibility = new Visibility(foundation.core);
+    this.visibility.restore(recovered.lastSequence, recovered.visible);
     this.log = new Log(
       jobs,
       files,
@@ -226,6 +246,14 @@ export class Store {
     return this.#closed;
   }
 
+  /** A reader of this Worker's. */
+  newReader(): PointReader {
+    const { files, context, clock, valueMemory, values } = this;
+    const { handle } = this.foundation;
+    const blobs = new BlobReader(handle, files, valueMemory, values.segments);
+    return new PointReader(files, context, clock, blobs);
+  }
+
   /** Whether nothing is left of it. */
   get isReleased(): boolean {
     return this.#released;
@@ -284,7 +312,7 @@ export class Store {
       operators: record && [record],
       nextFamilyId: id + 1,
     });
-    const made = new Family(id, name, tuning, [], this.context);
+    const made = Family.create(id, name, tuning, [], this.context);
     made.operator = record;
     this.families.add(made);
     return made;
@@ -452,6 +480,7 @@ export class Store {
   *close(): Task<void> {
     this.#closed = true;
     this.#syncTimer.stop();
+    if (this.sharing !== undefined) yield* this.sharing.closing();
     try {
       if (!this.readOnly) yield* this.#settleWrites();
     } finally {
@@ -517,6 +546,7 @@ export class Store {
     yield* this.#checkpoints.run(function* () {});
     // Reads that are under way end first; they find the store closed at their next step.
     while (this.jobs.outstanding > 0) yield this.jobs.quiet();
+    this.sharing?.leaving();
     for (const family of this.families.all()) family.release();
     for (const { file } of this.log.all()) yield* this.files.close(file);
     yield* this.#familyFile.close();
@@ -525,7 +555,8 @@ export class Store {
     this.pipeline.pool.drain();
     this.valueMemory.drain();
     unclaimCache(this.foundation.handle);
-    this.foundation.release();
+    if (this.sharing === undefined) this.foundation.release();
+    else this.sharing.ended();
     this.#released = true;
   }
 }

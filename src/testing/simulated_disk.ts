@@ -7,7 +7,7 @@ import { nativeError } from "../native/failure.ts";
 import { Code } from "../native/layout.gen.ts";
 import { native } from "../native/library.ts";
 import { registerSimulatedDisk } from "../native/simulated_disks.ts";
-import { abandonStores } from "../store/registry.ts";
+import { abandonStores } from "../workers/registry.ts";
 import {
   type DiskOperationName,
   type FailNextOptions,

@@ -40,6 +40,20 @@ export interface FamilyTuning {
  * `writeBufferSize`: what it overwrote is not known to be garbage before it is a table.
  */
 const BLOB_SHARE_MAX = 1 / 32;
+
+/** Something counted that a family lets go of: a memtable, a version. */
+export interface Released {
+  release(): void;
+}
+
+/** Whoever else reads a family: other Workers, by way of what was published of it. */
+export interface FamilyWatcher {
+  /** What readers are to be told of has changed. */
+  changed(): void;
+  /** The family is done with this; it is the watcher's to release when nobody reads it any more. */
+  retire(item: Released): void;
+}
+
 /** Frozen memtables that keep to the ordinary size. */
 const ORDINARY_FROZEN_MAX = 8;
 
@@ -55,6 +69,8 @@ export class Family {
   dropped = false;
   /** By level. */
   readonly traffic = newTraffic();
+  /** Set while other Workers read the family. */
+  watcher: FamilyWatcher | undefined;
   /** Whether values are integers of eight bytes, for the merge operator works on no others. */
   holdsIntegers = false;
   #operator: OperatorRecord | undefined;
@@ -64,14 +80,34 @@ export class Family {
     readonly id: number,
     readonly name: string,
     readonly tuning: FamilyTuning,
+    active: Memtable,
+    version: Version,
+  ) {
+    this.active = active;
+    this.version = version;
+    this.debt = compactionDebt(version.levels, tuning);
+    this.blobBytes = blobBytesOf(version.tables);
+  }
+
+  /** A family with these tables, and nothing in memory. */
+  static create(
+    id: number,
+    name: string,
+    tuning: FamilyTuning,
     tables: readonly Table[],
     context: Region,
-  ) {
-    this.active = Memtable.create(id, tuning.writeBufferSize, 0, 0);
-    this.version = Version.create(tables, context);
-    this.debt = compactionDebt(this.version.levels, tuning);
-    this.blobBytes = blobBytesOf(tables);
+  ): Family {
+    const active = Memtable.create(id, tuning.writeBufferSize, 0, 0);
+    return new Family(id, name, tuning, active, Version.create(tables, context));
   }
+
+  /** From here to `leave`, what the family names stays in memory. Of one that this Worker's engine changes, it does anyway. */
+  enter(): void {}
+
+  leave(): void {}
+
+  /** Takes note of what other Workers did to the family. */
+  refresh(): void {}
 
   /** What merges are folded with, from when it is on record. */
   get operator(): OperatorRecord | undefined {
@@ -132,7 +168,8 @@ export class Family {
     const full = this.active;
     if (full.entryCount > 0) this.frozen.push(full);
     this.active = Memtable.create(this.id, this.#nextBudget(), keyBytes, valueBytes);
-    if (full.entryCount === 0) full.release();
+    if (full.entryCount === 0) this.#letGo(full);
+    this.watcher?.changed();
   }
 
   /** Recovery begins anew: what was replayed does not count. */
@@ -146,7 +183,8 @@ export class Family {
   install(memtable: Memtable, table: Table | undefined, context: Region): void {
     if (table !== undefined) this.replaceTables([], [table], context);
     this.frozen.splice(this.frozen.indexOf(memtable), 1);
-    memtable.release();
+    this.#letGo(memtable);
+    this.watcher?.changed();
     this.wake();
   }
 
@@ -158,7 +196,8 @@ export class Family {
     this.version = Version.create([...kept, ...added], context);
     this.debt = compactionDebt(this.version.levels, this.tuning);
     this.blobBytes = blobBytesOf(this.version.tables);
-    old.release();
+    this.#letGo(old);
+    this.watcher?.changed();
   }
 
   /** Set at the next install, compaction, drop or failed flush. */
@@ -174,10 +213,15 @@ export class Family {
 
   /** Lets go of everything that lies in memory. The family takes no further call. */
   release(): void {
-    for (const memtable of this.frozen.splice(0)) memtable.release();
-    this.active.release();
-    this.version.release();
+    for (const memtable of this.frozen.splice(0)) this.#letGo(memtable);
+    this.#letGo(this.active);
+    this.#letGo(this.version);
     for (const table of this.version.tables) releaseTable(table);
+  }
+
+  #letGo(item: Released): void {
+    if (this.watcher === undefined) item.release();
+    else this.watcher.retire(item);
   }
 
   /**

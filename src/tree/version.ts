@@ -38,6 +38,11 @@ export class Version {
     return new Version(createHandle(levels, context), levels, isEmpty);
   }
 
+  /** Another Worker's version, for readers: it is not this one's to release. */
+  static borrowed(handle: number, isEmpty: boolean): Version {
+    return new Version(handle, [[]], isEmpty);
+  }
+
   get tables(): readonly Table[] {
     return this.levels.flat();
   }

@@ -21,6 +21,7 @@ const FLOORS = [
   "read",
   "inspection",
   "store",
+  "workers",
   "api",
   "testing",
 ];

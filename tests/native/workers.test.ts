@@ -90,33 +90,3 @@ test("a Worker that ends by itself with its store open does no harm", async () =
   assert.equal(code, 0, stderr);
   assert.equal(stdout, "left\nwhole\n");
 });
-
-test("a second Worker's open of a running store is ERR_UNSUPPORTED, in both spellings", async () => {
-  const second = worker(`
-    self.onmessage = async ({ data: directory }) => {
-      const codes = [];
-      try { Varve.openSync(directory); } catch (error) { codes.push(error.code); }
-      try { await Varve.open(directory); } catch (error) { codes.push(error.code); }
-      const db = await Varve.open(directory + "-own");
-      await db.put("key", "value");
-      codes.push(db.hasSync("key"));
-      await db.close();
-      self.postMessage(codes.join(" "));
-    };`);
-  const { code, signal, stdout, stderr } = await runChild(`
-    ${MESSAGE}
-    const db = await Varve.open(directory);
-    const other = new Worker(${second}, { type: "module" });
-    const said = message(other);
-    other.postMessage(directory);
-    console.log(await said);
-    other.terminate();
-    await db.put("still", "here");
-    console.log(db.hasSync("still"));
-    await db.close();
-    process.exit(0);
-  `);
-  assert.equal(signal, null, stderr);
-  assert.equal(code, 0, stderr);
-  assert.equal(stdout, "ERR_UNSUPPORTED ERR_UNSUPPORTED true\ntrue\n");
-});

@@ -119,7 +119,7 @@ test("rotations at once happen once: an empty memtable is not frozen", () => {
     compression: [{ type: "none" as const, level: 0 }],
     blobThreshold: Infinity,
   };
-  const family = new Family(1, "family", tuning, [], context);
+  const family = Family.create(1, "family", tuning, [], context);
   family.rotate();
   assert.equal(family.frozen.length, 0);
   const probe = new KeyProbe(context, 0);

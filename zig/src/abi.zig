@@ -736,6 +736,103 @@ pub const store_completions_offset: u32 = 4096;
 pub const store_jobs_offset: u32 = 8192 + 4096;
 pub const store_region_bytes: u32 = store_jobs_offset + job_bytes * job_count;
 
+// ---------------------------------------------------------------------------------------------------------------
+// Several Workers on one store (docs/workers.md). The core's region: `StoreShared` (in use: the visible and the next
+// sequence number, poisoned, counters), `WorkersShared`, then a slot for each attached Worker. A session's own region has
+// the same `StoreShared` in front of its jobs; in use there: the ring of completions.
+
+pub const worker_count_max: u32 = 64;
+pub const submission_count: u32 = 64;
+pub const request_count: u32 = 16;
+
+pub const WorkersShared = extern struct {
+    /// Zero, or 1 + the slot of the Worker that hosts the engine. Compare-and-swap; the host alone stores zero.
+    host: u32,
+    /// Changes of the host so far: stored by a new host before it reads anything else.
+    epoch: u32,
+    /// Sessions so far: a host that sees it move knows that somebody has come. Written by the library.
+    arrivals: u32,
+    /// Deaths so far of Workers that had not closed. Written by the library.
+    deaths: u32,
+    /// Moves when there is something for the host to do; the futex that a host sleeps on.
+    bell: u32,
+    /// Moves with each catalog that is published, after `catalog_region`; zero: none was. The futex of who waits for one.
+    catalog_generation: u32,
+    catalog_region: i32,
+    /// One while the host sleeps on `bell`: then who rings wakes it.
+    host_sleeping: u32,
+    /// Statistics of the engine, as JSON, as the host last described them.
+    stats_region: i32,
+    reserved: [2]u32,
+};
+
+/// `leaving`: its session is about to be closed, by itself; it hosts no more.
+pub const WorkerState = enum(u32) { free = 0, alive = 1, dead = 2, leaving = 3 };
+
+/// A closed write buffer on its way to the host. Written by its Worker, but for `result`.
+pub const Submission = extern struct {
+    region: i32,
+    /// Bytes of the run that lies in front of the region.
+    bytes: u32,
+    entry_count: u32,
+    write_count: u32,
+    /// SubmissionFlag bits
+    flags: u32,
+    /// Zero, or bytes of the error that lies in front of the region, as JSON. Written by the host, before `done` moves.
+    result: u32,
+    reserved: u64,
+};
+
+pub const SubmissionFlag = struct {
+    pub const logged: u32 = 1;
+    pub const durable: u32 = 2;
+    /// One of the entries expires.
+    pub const expires: u32 = 4;
+};
+
+pub const RequestState = enum(u32) { free = 0, asked = 1, taken = 2, answered = 3 };
+
+/// Something else that the host is to do: JSON in front of a region, answered there.
+pub const WorkerRequest = extern struct {
+    /// RequestState. free → asked and answered → free by the Worker, asked → taken → answered by the host.
+    state: u32,
+    region: i32,
+    bytes: u32,
+    reserved: u32,
+};
+
+/// One attached Worker. Two words that different Workers write are never in one line of the cache.
+pub const WorkerSlot = extern struct {
+    /// WorkerState. Written by the library: alive by attach, dead by the end of the thread, free by the session's close.
+    state: u32,
+    session: i32,
+    reserved_library: [14]u32,
+    /// Catalog generation that this Worker is reading in, zero between reads. Written by the Worker.
+    pinned_generation: u32,
+    /// Sequence numbers that it holds on to lie as f64 in this region, zeros between them; the first is the one that its
+    /// reads of this moment use.
+    held_region: i32,
+    /// Stored after each change of them.
+    held_count: u32,
+    /// Submissions so far, modulo 2^32.
+    submitted: u32,
+    /// Requests so far.
+    requested: u32,
+    /// One while it sleeps on `news`: then the host wakes it.
+    sleeping: u32,
+    reserved_worker: [10]u32,
+    /// Submissions that are settled. Written by the host.
+    done: u32,
+    /// Moves with each settlement, answer and death; the futex that the Worker sleeps on.
+    news: u32,
+    reserved_host: [14]u32,
+    requests: [request_count]WorkerRequest,
+    submissions: [submission_count]Submission,
+};
+pub const workers_shared_offset: u32 = 2048;
+pub const worker_slots_offset: u32 = 4096;
+pub const core_region_bytes: u32 = worker_slots_offset + worker_count_max * @sizeOf(WorkerSlot);
+
 pub const OpenFlag = struct {
     /// Create the directory, parents too, when missing.
     pub const create: u32 = 1;
@@ -749,17 +846,18 @@ pub const OpenFlag = struct {
 
 /// The structs that the generator writes out.
 pub const shared_structs = .{
-    JobHead,     FileJob,         DirectoryEntry, Extent,           LogWriteJob,       TableJob,
-    TableFooter, TableProperties, BlobReference,  TableDescription, CompactionRequest, CompactionJob,
-    GetJob,      CursorJob,       BlobAddress,    MergeStack,       LogSegmentHeader,  LogFrame,
-    LogRun,      LogEntry,        MemtableHeader, MemtableEntry,    GetResult,         CursorRequest,
-    PageHeader,  Counters,        StoreShared,    BlobWriteJob,     BlobReadJob,       BlobSegmentHeader,
+    JobHead,       FileJob,         DirectoryEntry, Extent,           LogWriteJob,       TableJob,
+    TableFooter,   TableProperties, BlobReference,  TableDescription, CompactionRequest, CompactionJob,
+    GetJob,        CursorJob,       BlobAddress,    MergeStack,       LogSegmentHeader,  LogFrame,
+    LogRun,        LogEntry,        MemtableHeader, MemtableEntry,    GetResult,         CursorRequest,
+    PageHeader,    Counters,        StoreShared,    BlobWriteJob,     BlobReadJob,       BlobSegmentHeader,
+    WorkersShared, WorkerSlot,      Submission,     WorkerRequest,
 };
 pub const shared_enums = .{
-    Code,      DiskOperation, FileKind,      JobState,  Lane, Opcode,
-    EntryType, Compression,   MergeOperator, BoundKind,
+    Code,      DiskOperation, FileKind,      JobState,  Lane,        Opcode,
+    EntryType, Compression,   MergeOperator, BoundKind, WorkerState, RequestState,
 };
-pub const shared_flags = .{ .{ "FileFlag", FileFlag }, .{ "JobFlag", JobFlag }, .{ "OpenFlag", OpenFlag } };
+pub const shared_flags = .{ .{ "FileFlag", FileFlag }, .{ "JobFlag", JobFlag }, .{ "OpenFlag", OpenFlag }, .{ "SubmissionFlag", SubmissionFlag } };
 
 comptime {
     for (.{ FileJob, LogWriteJob, TableJob, CompactionJob, GetJob, CursorJob, BlobWriteJob, BlobReadJob }) |Record| {
@@ -773,6 +871,9 @@ comptime {
     std.debug.assert(@sizeOf(MemtableHeader) == 128);
     std.debug.assert(@sizeOf(MemtableEntry) == 24);
     std.debug.assert(@sizeOf(StoreShared) <= store_completions_offset);
+    std.debug.assert(@sizeOf(StoreShared) <= workers_shared_offset);
+    std.debug.assert(@sizeOf(WorkerSlot) % 64 == 0 and @offsetOf(WorkerSlot, "pinned_generation") == 64);
+    std.debug.assert(@offsetOf(WorkerSlot, "done") == 128 and @offsetOf(WorkerSlot, "requests") == 192);
     std.debug.assert(job_count * 4 <= store_jobs_offset - store_completions_offset);
     std.debug.assert(cursor_request_offset + @sizeOf(CursorRequest) <= context_key_offset);
     std.debug.assert(context_key_offset + context_key_area_bytes <= context_value_offset);

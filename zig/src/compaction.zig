@@ -46,6 +46,7 @@ pub fn open(id: region.Id) i32 {
 
 pub fn openIn(store: *Store, id: region.Id, failure: *Fault) fault.Error!i32 {
     const compaction = try Compaction.create(store, id, failure);
+    compaction.store = store.handle;
     return compactions.open(compaction) orelse {
         compaction.destroy();
         return failure.fail(.exhausted);
@@ -63,6 +64,28 @@ pub fn close(handle: i32) i32 {
     const cancelled = cancel(handle);
     if (cancelled < 0) return cancelled;
     return if (compactions.close(handle)) 0 else abi.Code.closed.int();
+}
+
+/// What a session has left running when it ends.
+pub fn cancelAll(store: i32) void {
+    var at: u32 = 0;
+    while (compactions.next(&at)) |handle| if (belongs(handle, store)) {
+        _ = cancel(handle);
+    };
+}
+
+/// REQUIRES: no job of the session runs any more.
+pub fn closeAll(store: i32) void {
+    var at: u32 = 0;
+    while (compactions.next(&at)) |handle| if (belongs(handle, store)) {
+        _ = close(handle);
+    };
+}
+
+fn belongs(handle: i32, store: i32) bool {
+    const compaction = compactions.acquire(handle) orelse return false;
+    defer compactions.release(handle);
+    return compaction.store == store;
 }
 
 /// The compaction_step job: one when it is done, zero when it wants another step.
@@ -126,6 +149,8 @@ const Plan = struct {
 };
 
 const Compaction = struct {
+    /// The session that opened it.
+    store: i32 = 0,
     files: *TableFiles,
     inputs: *Version,
     /// The inputs' file numbers.

@@ -61,6 +61,17 @@ pub fn close(handle: i32) i32 {
     return if (cursors.close(handle)) 0 else abi.Code.closed.int();
 }
 
+/// Ends the cursors of a session that is over.
+pub fn closeAll(store: i32) void {
+    var at: u32 = 0;
+    while (cursors.next(&at)) |handle| {
+        const cursor = cursors.acquire(handle) orelse continue;
+        const belongs = cursor.store == store;
+        cursors.release(handle);
+        if (belongs) _ = cursors.close(handle);
+    }
+}
+
 fn fillAs(handle: i32, row_count_max: u32, byte_count_max: u32, access: Access, failure: *Fault) fault.Error!i32 {
     const cursor = cursors.acquire(handle) orelse return failure.fail(.closed);
     defer cursors.release(handle);
@@ -70,6 +81,8 @@ fn fillAs(handle: i32, row_count_max: u32, byte_count_max: u32, access: Access, 
 }
 
 const Cursor = struct {
+    /// The session that opened it.
+    store: i32,
     /// Zero: none.
     version: i32 = 0,
     memtables: std.ArrayList(Memtable) = .empty,
@@ -101,6 +114,7 @@ const Cursor = struct {
             return failure.fail(.no_memory);
         };
         self.* = .{
+            .store = request.store,
             .bounds = bounds,
             .walk = .{
                 .gpa = gpa,

@@ -15,6 +15,8 @@ const system = @import("system.zig");
 const table_inspection = @import("table_inspection.zig");
 const tables = @import("tables.zig");
 const Fault = @import("fault.zig").Fault;
+const threads = @import("threads.zig");
+const words = @import("words.zig");
 
 /// A fault of the host's is the host's to report; a panic of ours says so before it ends the process.
 pub const std_options: std.Options = .{
@@ -86,7 +88,13 @@ pub export fn varve_checksum(data: ?[*]const u8, bytes: u32) u32 {
 
 pub export fn varve_region_reserve(bytes: f64) i32 {
     const wanted = file_jobs.whole(bytes) orelse return invalid;
-    return region.reserve(wanted) catch |cause| store_registry.regionCode(cause);
+    const owner = if (threads.current()) |thread| thread.token else 0;
+    return region.reserveFor(wanted, owner) catch |cause| store_registry.regionCode(cause);
+}
+
+/// A region goes back when the thread that reserved it has ended. Not this one any more.
+pub export fn varve_region_disown(id: i32) i32 {
+    return if (region.disown(id)) 0 else closed;
 }
 
 pub export fn varve_region_release(id: i32) i32 {
@@ -124,6 +132,33 @@ pub export fn varve_store_region(store: i32) i32 {
     return found.shared_region;
 }
 
+/// One more session on a store that is open in this process, by the number of its core. `Code.exhausted`: there are
+/// `worker_count_max` already.
+pub export fn varve_store_attach(core: i32, io_threads: u32) i32 {
+    return store_registry.attach(core, io_threads);
+}
+
+/// The number of the core that a session is on: the same for all sessions of one directory.
+pub export fn varve_store_core(store: i32) i32 {
+    const found = store_registry.acquire(store) orelse return closed;
+    defer store_registry.release(store);
+    return found.core.id;
+}
+
+/// The region that all sessions of a core share.
+pub export fn varve_store_core_region(store: i32) i32 {
+    const found = store_registry.acquire(store) orelse return closed;
+    defer store_registry.release(store);
+    return found.core.shared_region;
+}
+
+/// The session's slot there.
+pub export fn varve_store_slot(store: i32) i32 {
+    const found = store_registry.acquire(store) orelse return closed;
+    defer store_registry.release(store);
+    return @intCast(found.slot);
+}
+
 pub export fn varve_store_close(store: i32) i32 {
     return store_registry.close(store);
 }
@@ -157,6 +192,16 @@ pub export fn varve_store_wait(store: i32, seen: u32, timeout_us: u32) i32 {
     const found = store_registry.acquire(store) orelse return closed;
     defer store_registry.release(store);
     return found.runner.wait(seen, timeout_us);
+}
+
+/// One when the word at a byte offset of a region is no longer `seen`; zero after the timeout or a signal.
+pub export fn varve_word_wait(id: i32, offset: u32, seen: u32, timeout_us: u32) i32 {
+    return words.wait(id, offset, seen, timeout_us);
+}
+
+/// Wakes whoever waits for that word.
+pub export fn varve_word_wake(id: i32, offset: u32) i32 {
+    return words.wake(id, offset);
 }
 
 /// The frame between `offset` and `limit` of a region: `log_writer.Check`.
@@ -213,6 +258,22 @@ pub export fn varve_blob_read(store: i32, number: f64, offset: f64, bytes: u32, 
     var failure: Fault = .{};
     const address: abi.BlobAddress = .{ .number = number, .offset = offset, .bytes = bytes, .checksum = crc };
     found.blobs.read(address, target, &failure) catch return failure.report();
+    return 0;
+}
+
+/// What blob segments there are now stay readable until `varve_blob_unpin` gets what this returns. Negative: a Code.
+pub export fn varve_blob_pin(store: i32) f64 {
+    const found = store_registry.acquire(store) orelse return @floatFromInt(closed);
+    defer store_registry.release(store);
+    const generation = found.blobs.pin() catch return @floatFromInt(abi.Code.no_memory.int());
+    return @floatFromInt(generation);
+}
+
+pub export fn varve_blob_unpin(store: i32, generation: f64) i32 {
+    const pinned = file_jobs.whole(generation) orelse return invalid;
+    const found = store_registry.acquire(store) orelse return closed;
+    defer store_registry.release(store);
+    found.blobs.unpin(pinned);
     return 0;
 }
 

@@ -76,13 +76,17 @@ fn writeGroups(sink: anytype) void {
     }
 }
 
+const waits = .{ "varve_store_wait", "varve_word_wait" };
+
 fn writeSymbols(sink: anytype) void {
     sink.text("/** Parameter and result types; `buffer` is a view, lent for the call. */\n");
     sink.text("export const SYMBOLS = {\n");
     for (symbols) |symbol| {
         writeSymbol(sink, symbol, symbol.name, false);
         // For Deno: the same call on another thread, awaited.
-        if (std.mem.eql(u8, symbol.name, "varve_store_wait")) writeSymbol(sink, symbol, "varve_store_wait_async", true);
+        inline for (waits) |name| {
+            if (std.mem.eql(u8, symbol.name, name)) writeSymbol(sink, symbol, name ++ "_async", true);
+        }
     }
     sink.text("} as const;\n");
 }

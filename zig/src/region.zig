@@ -27,6 +27,8 @@ const Slot = struct {
     /// Log2 of the length; written before `address`.
     class: u8 = 0,
     live: std.atomic.Value(bool) = .init(false),
+    /// Token of the thread that the region goes with (threads.zig), zero: none.
+    owner: std.atomic.Value(u32) = .init(0),
     companion: std.atomic.Value(?*Companion) = .init(null),
     /// Next free slot of the same class, under `mutex`.
     next: u32 = none,
@@ -77,6 +79,7 @@ pub fn reserve(bytes: u64) error{ OutOfMemory, Exhausted }!Id {
 pub fn release(id: Id) bool {
     const slot = lookup(id) orelse return false;
     if (slot.live.cmpxchgStrong(true, false, .acq_rel, .monotonic) != null) return false;
+    slot.owner.store(0, .monotonic);
     if (slot.companion.swap(null, .acq_rel)) |companion_left| companion_left.destroy(companion_left);
     const bytes = @as(usize, 1) << @intCast(slot.class);
     const advice: u32 = if (comptime builtin.os.tag.isDarwin()) c.MADV.FREE else c.MADV.DONTNEED;
@@ -88,6 +91,31 @@ pub fn release(id: Id) bool {
     slot.next = pools[slot.class];
     pools[slot.class] = @intCast(id);
     return true;
+}
+
+/// The same, of a region that goes with a thread.
+pub fn reserveFor(bytes: u64, owner: u32) error{ OutOfMemory, Exhausted }!Id {
+    const id = try reserve(bytes);
+    lookup(id).?.owner.store(owner, .release);
+    return id;
+}
+
+/// The region goes with no thread from now on. False if it is not reserved.
+pub fn disown(id: Id) bool {
+    const slot = lookup(id) orelse return false;
+    if (!slot.live.load(.acquire)) return false;
+    slot.owner.store(0, .release);
+    return true;
+}
+
+/// Releases what goes with a thread. REQUIRES: it has ended, and nobody else uses those regions.
+pub fn releaseOwned(owner: u32) void {
+    mutex.lock();
+    const count = slot_count;
+    mutex.unlock();
+    for (slots[1..count], 1..) |*slot, index| {
+        if (slot.owner.load(.acquire) == owner) _ = release(@intCast(index));
+    }
 }
 
 /// What goes with the region. REQUIRES, as `accompany` does: the caller keeps the region from being released.

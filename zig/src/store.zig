@@ -1,11 +1,14 @@
-//! An open store, as Zig sees it: a directory on a disk, its lock, the region that all Workers of the process
-//! share, and the runner of its jobs. What is in the store is TypeScript's business.
+//! An open store, as Zig sees it: a *core* (a directory on a disk, its lock, its tables' descriptors, the region that all
+//! Workers of the process share) and on it the *sessions*, one for each Worker: a runner of jobs, with a region of its
+//! own. What is in the store is TypeScript's business.
 //!
-//! A store is named by a handle with a generation. One process opens a directory once, however it is spelled;
-//! other processes are kept out by the lock. Any thread may call.
+//! A session is named by a handle with a generation, a core by a number. One process opens a directory once, however it
+//! is spelled; other processes are kept out by the lock. Any thread may call.
 
 const std = @import("std");
 const abi = @import("abi.zig");
+const compaction = @import("compaction.zig");
+const cursor = @import("cursor.zig");
 const directory_table = @import("directory_table.zig");
 const disk = @import("disk.zig");
 const disk_registry = @import("disk_registry.zig");
@@ -18,6 +21,7 @@ const region = @import("region.zig");
 const system = @import("system.zig");
 const table_files = @import("table_files.zig");
 const BlobSet = @import("blob_set.zig").BlobSet;
+const threads = @import("threads.zig");
 const HandleTable = @import("handle_table.zig").HandleTable;
 const TableFiles = table_files.TableFiles;
 const JobRunner = @import("job_runner.zig").JobRunner;
@@ -27,7 +31,69 @@ const gpa = std.heap.c_allocator;
 /// What `open` takes beside a place.
 pub const Limits = struct { io_threads: u32, open_files_max: u32 = 1000 };
 
+/// What all sessions of a process on one directory share. Under `mutex`, but for what never changes.
+pub const Core = struct {
+    id: i32,
+    disk: disk.Disk,
+    directory: disk.DirectoryHandle,
+    shared_region: region.Id,
+    read_only: bool,
+    disk_id: disk_registry.Id,
+    identity: disk.Identity,
+    lock: disk.FileHandle,
+    table_files: *TableFiles,
+    blobs: *BlobSet,
+    sessions: [abi.worker_count_max]?*Store = @splat(null),
+    session_count: u32 = 0,
+    next: ?*Core = null,
+
+    fn part(self: *const Core, comptime T: type, offset: u32) *T {
+        return @ptrCast(@alignCast(region.part(self.shared_region, offset, @sizeOf(T)).?.ptr));
+    }
+
+    fn shared(self: *const Core) *abi.StoreShared {
+        return self.part(abi.StoreShared, 0);
+    }
+
+    fn workers(self: *const Core) *abi.WorkersShared {
+        return self.part(abi.WorkersShared, abi.workers_shared_offset);
+    }
+
+    fn slotAt(self: *const Core, index: u32) *abi.WorkerSlot {
+        return self.part(abi.WorkerSlot, abi.worker_slots_offset + index * @sizeOf(abi.WorkerSlot));
+    }
+
+    /// Adds the sessions if all of them are of Workers that have died: nobody will close them.
+    fn addOrphans(self: *const Core, orphans: *std.ArrayList(i32)) void {
+        for (self.sessions, 0..) |session, index| {
+            if (session == null) continue;
+            const state = @atomicLoad(u32, &self.slotAt(@intCast(index)).state, .seq_cst);
+            if (state != @intFromEnum(abi.WorkerState.dead)) return;
+        }
+        for (self.sessions) |session| if (session) |found| orphans.append(gpa, found.handle) catch {};
+    }
+
+    /// Whoever waits looks again.
+    fn wakeEverybody(self: *const Core) void {
+        const all = self.workers();
+        _ = @atomicRmw(u32, &all.bell, .Add, 1, .seq_cst);
+        locks.futexWakeAll(&all.bell);
+        locks.futexWakeAll(&all.catalog_generation);
+        for (0..abi.worker_count_max) |index| {
+            const news = &self.slotAt(@intCast(index)).news;
+            _ = @atomicRmw(u32, news, .Add, 1, .seq_cst);
+            locks.futexWakeAll(news);
+        }
+    }
+};
+
+/// A session: one Worker's way to a store, with jobs and threads of its own. It ends with `close`, or is ended for a
+/// Worker that ended without.
 pub const Store = struct {
+    core: *Core,
+    /// Its slot in the core's region.
+    slot: u32,
+    thread: ?*threads.Thread,
     disk: disk.Disk,
     directory: disk.DirectoryHandle,
     counters: *abi.Counters,
@@ -35,13 +101,9 @@ pub const Store = struct {
     shared_region: region.Id,
     handle: i32,
     read_only: bool,
-    disk_id: disk_registry.Id,
-    identity: disk.Identity,
-    lock: disk.FileHandle,
     table_files: *TableFiles,
     blobs: *BlobSet,
     runner: JobRunner,
-    next: ?*Store = null,
 
     /// For the table of handles: the last user is gone, and `close` has ended the rest.
     pub fn destroy(self: *Store) void {
@@ -50,8 +112,9 @@ pub const Store = struct {
 };
 
 var stores: HandleTable(Store) = .{};
-/// Every open store, and the right to open and close one.
-var first: ?*Store = null;
+/// Every open directory, and the right to open and close one.
+var first: ?*Core = null;
+var core_last: i32 = 0;
 var mutex: locks.Mutex = .{};
 
 /// A handle, or errno or Code.
@@ -88,7 +151,7 @@ fn openIn(
     mutex.lock();
     defer mutex.unlock();
     if (findOpen(disk_id, identity)) |found| {
-        error_detail.set("store {d}", .{found.handle});
+        error_detail.set("store {d}", .{found.id});
         return abi.Code.attached.int();
     }
     // Nothing is touched in a directory that is somebody else's: not even a lock file is made there.
@@ -120,7 +183,7 @@ fn register(
     flags: u32,
     limits: Limits,
 ) i32 {
-    const shared_region = region.reserve(abi.store_region_bytes) catch |cause| return regionCode(cause);
+    const shared_region = region.reserve(abi.core_region_bytes) catch |cause| return regionCode(cause);
     const bytes = region.slice(shared_region).?;
     const shared: *abi.StoreShared = @ptrCast(bytes.ptr);
     const files = TableFiles.create(on, directory, &shared.counters, .{
@@ -136,37 +199,116 @@ fn register(
         _ = region.release(shared_region);
         return abi.Code.no_memory.int();
     };
-    const made = gpa.create(Store) catch {
+    const core = gpa.create(Core) catch {
         blobs.close();
         files.close();
         _ = region.release(shared_region);
         return abi.Code.no_memory.int();
     };
-    made.* = .{
+    core_last += 1;
+    core.* = .{
+        .id = core_last,
         .disk = on,
         .directory = directory,
-        .counters = &shared.counters,
-        .shared = shared,
         .shared_region = shared_region,
-        .handle = 0,
         .read_only = flags & abi.OpenFlag.read_only != 0,
         .disk_id = disk_id,
         .identity = identity,
         .lock = lock,
         .table_files = files,
         .blobs = blobs,
-        .runner = .init(bytes, limits.io_threads, on.vtable.stepped),
         .next = first,
     };
-    made.handle = stores.open(made) orelse {
+    const handle = addSession(core, limits.io_threads);
+    if (handle < 0) {
         blobs.close();
         files.close();
         _ = region.release(shared_region);
+        gpa.destroy(core);
+        return handle;
+    }
+    // The first one hosts, unless it ends before it has opened the store.
+    @atomicStore(u32, &core.workers().host, 1, .seq_cst);
+    first = core;
+    return handle;
+}
+
+/// A handle, or a Code. REQUIRES: the mutex.
+fn addSession(core: *Core, io_threads: u32) i32 {
+    const slot: u32 = for (core.sessions, 0..) |session, index| {
+        if (session == null) break @intCast(index);
+    } else return abi.Code.exhausted.int();
+    const own_region = region.reserve(abi.store_region_bytes) catch |cause| return regionCode(cause);
+    const made = gpa.create(Store) catch {
+        _ = region.release(own_region);
+        return abi.Code.no_memory.int();
+    };
+    made.* = .{
+        .core = core,
+        .slot = slot,
+        .thread = threads.current(),
+        .disk = core.disk,
+        .directory = core.directory,
+        .counters = &core.shared().counters,
+        .shared = @ptrCast(region.slice(own_region).?.ptr),
+        .shared_region = own_region,
+        .handle = 0,
+        .read_only = core.read_only,
+        .table_files = core.table_files,
+        .blobs = core.blobs,
+        .runner = .init(region.slice(own_region).?, io_threads, core.disk.vtable.stepped),
+    };
+    made.handle = stores.open(made) orelse {
+        _ = region.release(own_region);
         gpa.destroy(made);
         return abi.Code.exhausted.int();
     };
-    first = made;
+    if (made.thread) |thread| threads.sessionOpened(thread);
+    core.sessions[slot] = made;
+    core.session_count += 1;
+    const words = core.slotAt(slot);
+    words.* = std.mem.zeroes(abi.WorkerSlot);
+    words.session = made.handle;
+    @atomicStore(u32, &words.state, @intFromEnum(abi.WorkerState.alive), .seq_cst);
+    const all = core.workers();
+    _ = @atomicRmw(u32, &all.arrivals, .Add, 1, .seq_cst);
+    _ = @atomicRmw(u32, &all.bell, .Add, 1, .seq_cst);
+    locks.futexWakeAll(&all.bell);
     return made.handle;
+}
+
+/// One more session on a core. A handle, or a Code: `closed` if there is no such core any more.
+pub fn attach(core_id: i32, io_threads: u32) i32 {
+    mutex.lock();
+    defer mutex.unlock();
+    var at = first;
+    while (at) |core| : (at = core.next) {
+        if (core.id == core_id) return addSession(core, io_threads);
+    }
+    return abi.Code.closed.int();
+}
+
+/// For threads.zig: a thread with sessions has ended. Its slots say so; a store that nobody has open any more is closed.
+pub fn threadEnded(thread: *threads.Thread) void {
+    var orphans: std.ArrayList(i32) = .empty;
+    defer orphans.deinit(gpa);
+    mutex.lock();
+    var at = first;
+    while (at) |core| : (at = core.next) {
+        var died = false;
+        for (core.sessions, 0..) |session, index| {
+            const found = session orelse continue;
+            if (found.thread != thread) continue;
+            died = true;
+            @atomicStore(u32, &core.slotAt(@intCast(index)).state, @intFromEnum(abi.WorkerState.dead), .seq_cst);
+            _ = @atomicRmw(u32, &core.workers().deaths, .Add, 1, .seq_cst);
+        }
+        if (!died) continue;
+        core.wakeEverybody();
+        core.addOrphans(&orphans);
+    }
+    mutex.unlock();
+    for (orphans.items) |handle| _ = close(handle);
 }
 
 /// The store, kept until `release`. Null for a store that was closed, or never opened.
@@ -178,37 +320,63 @@ pub fn release(handle: i32) void {
     stores.release(handle);
 }
 
-/// Refuses new jobs, finishes the submitted ones, ends the threads, gives back files, lock and region.
-/// Everybody else's call on the store ends first; a second close is `Code.closed`.
+/// Ends a session: refuses new jobs, finishes the submitted ones, ends the threads, gives back files and region; with the
+/// last one of the core, directory and lock too. Everybody else's call on it ends first; a second close is `Code.closed`.
 pub fn close(handle: i32) i32 {
     const self = stores.acquire(handle) orelse return abi.Code.closed.int();
     defer stores.release(handle);
     if (!stores.close(handle)) return abi.Code.closed.int();
 
+    compaction.cancelAll(handle);
     self.runner.stop(self);
     while (stores.referenceCount(handle) > 1) {
         self.runner.wakeAll();
         const moment: u32 = 0;
         locks.futexWait(&moment, 0, 50 * std.time.ns_per_us);
     }
+    compaction.closeAll(handle);
+    cursor.closeAll(handle);
     file_table.closeAll(handle);
     directory_table.closeAll(handle);
-    self.blobs.close();
-    self.table_files.close();
+    const thread = self.thread;
+    var orphans: std.ArrayList(i32) = .empty;
+    defer orphans.deinit(gpa);
+    endSession(self, &orphans);
+    if (thread) |watched| threads.sessionClosed(watched);
+    for (orphans.items) |orphan| _ = close(orphan);
+    return 0;
+}
 
+fn endSession(self: *Store, orphans: *std.ArrayList(i32)) void {
+    const core = self.core;
     mutex.lock();
     defer mutex.unlock();
+    core.sessions[self.slot] = null;
+    core.session_count -= 1;
+    const words = core.slotAt(self.slot);
+    const held = words.held_region;
+    @atomicStore(i32, &words.held_region, 0, .seq_cst);
+    @atomicStore(u32, &words.state, @intFromEnum(abi.WorkerState.free), .seq_cst);
+    if (held != 0) _ = region.release(held);
+    _ = region.release(self.shared_region);
+    if (core.session_count > 0) {
+        core.wakeEverybody();
+        core.addOrphans(orphans);
+        return;
+    }
+    core.blobs.close();
+    core.table_files.close();
     var link = &first;
     while (link.*) |each| : (link = &each.next) {
-        if (each != self) continue;
-        link.* = self.next;
+        if (each != core) continue;
+        link.* = core.next;
         break;
     }
-    self.disk.vtable.directory_close(self.disk.context, self.directory);
-    self.disk.vtable.unlock(self.disk.context, self.lock);
-    disk_registry.release(self.disk_id);
-    _ = region.release(self.shared_region);
-    return 0;
+    core.disk.vtable.directory_close(core.disk.context, core.directory);
+    core.disk.vtable.unlock(core.disk.context, core.lock);
+    disk_registry.release(core.disk_id);
+    _ = region.release(core.shared_region);
+    gpa.destroy(core);
 }
 
 /// Unlinks the files that are ours, and the directory if it is empty then. `Code.locked` or `Code.attached`
@@ -233,7 +401,7 @@ fn removeFiles(on: disk.Disk, disk_id: disk_registry.Id, directory: disk.Directo
     mutex.lock();
     defer mutex.unlock();
     if (findOpen(disk_id, v.directory_identity(on.context, directory))) |found| {
-        error_detail.set("store {d}", .{found.handle});
+        error_detail.set("store {d}", .{found.id});
         return abi.Code.attached.int();
     }
     var contents: Contents = .{};
@@ -319,7 +487,7 @@ fn collect(visitor: *anyopaque, name: []const u8, _: u64) i32 {
     return 0;
 }
 
-fn findOpen(disk_id: disk_registry.Id, identity: disk.Identity) ?*Store {
+fn findOpen(disk_id: disk_registry.Id, identity: disk.Identity) ?*Core {
     var at = first;
     while (at) |each| : (at = each.next) {
         if (each.disk_id == disk_id and std.meta.eql(each.identity, identity)) return each;

@@ -22,6 +22,8 @@ test {
     _ = @import("late_jobs.zig");
     _ = @import("job_runner.zig");
     _ = @import("store.zig");
+    _ = @import("threads.zig");
+    _ = @import("words.zig");
     _ = @import("tests/coalesce_test.zig");
     _ = @import("tests/disk_test.zig");
     _ = @import("tests/log_test.zig");

@@ -223,7 +223,7 @@ test "one process opens a directory once, and says who has it" {
         error_detail.clear();
         try testing.expectEqual(abi.Code.attached.int(), store_registry.open(fixture.disk_id, other, 0, .{ .io_threads = 1 }));
         var expected: [32]u8 = undefined;
-        const detail = try std.fmt.bufPrint(&expected, "store {d}", .{fixture.handle});
+        const detail = try std.fmt.bufPrint(&expected, "store {d}", .{fixture.store.core.id});
         try testing.expectEqualStrings(detail, error_detail.get());
         try testing.expectEqual(abi.Code.attached.int(), store_registry.remove(fixture.disk_id, other));
 

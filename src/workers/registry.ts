@@ -1,16 +1,28 @@
 /**
- * The stores that this Worker has open, by native handle. A second open of the same directory, however it is spelled, attaches to
- * the running store; the last close closes it.
+ * The stores that this Worker has open, by the number of their core. A second open of the same directory, however it is spelled and
+ * in whichever Worker, attaches to the running store; the last close closes it.
  */
 import { VarveError } from "../base/errors.ts";
 import type { StoreId } from "../format/manifest_file.ts";
 import { Signal } from "../native/signal.ts";
-import { openDirectory, openRemains } from "../native/store_handle.ts";
+import {
+  attachSession,
+  coreOf,
+  openDirectory,
+  openRemains,
+  slotOf,
+} from "../native/store_handle.ts";
 import { runTask, runTaskSync, type Task } from "../native/task.ts";
-import { openStore } from "./open.ts";
-import { rebuild, type Rebuilt, type RepairReport } from "./repair.ts";
-import type { StoreSettings } from "./settings.ts";
-import { Foundation, type Store } from "./store.ts";
+import { openStore } from "../store/open.ts";
+import type { OpenStore } from "../store/open_store.ts";
+import { rebuild, type Rebuilt, type RepairReport } from "../store/repair.ts";
+import type { StoreSettings } from "../store/settings.ts";
+import { Foundation, type Store } from "../store/store.ts";
+import { CoreWords } from "./core_words.ts";
+import { GuestLink } from "./guest_link.ts";
+import { GuestStore } from "./guest_store.ts";
+import { Hosting } from "./hosting.ts";
+import { takeOver } from "./succession.ts";
 
 /** Where a store lives: a disk of the library, and a path on it. */
 export interface StoreLocation {
@@ -21,13 +33,16 @@ export interface StoreLocation {
 }
 
 interface Entry {
+  readonly core: number;
   readonly disk: number;
+  /** Another Worker opened it first. */
+  readonly isGuest: boolean;
   readonly foundation: Foundation;
   /** Set when opening ended, one way or the other. */
   readonly opened: Signal;
   /** Set when the store is gone. */
   readonly gone: Signal;
-  store: Store | undefined;
+  store: OpenStore | undefined;
   handleCount: number;
   closing: boolean;
 }
@@ -37,7 +52,7 @@ const entries = new Map<number, Entry>();
 const repairs = new Map<number, Pick<Entry, "disk" | "foundation">>();
 
 /** Opens a store or attaches to it. Every success is to be matched by one `detach`. */
-export async function attach(location: StoreLocation, settings: StoreSettings): Promise<Store> {
+export async function attach(location: StoreLocation, settings: StoreSettings): Promise<OpenStore> {
   for (;;) {
     const { entry, isNew } = find(location, settings);
     const { jobs } = entry.foundation;
@@ -51,7 +66,7 @@ export async function attach(location: StoreLocation, settings: StoreSettings): 
 }
 
 /** The same, blocking this thread. */
-export function attachSync(location: StoreLocation, settings: StoreSettings): Store {
+export function attachSync(location: StoreLocation, settings: StoreSettings): OpenStore {
   for (;;) {
     const { entry, isNew } = find(location, settings);
     const { jobs } = entry.foundation;
@@ -69,12 +84,14 @@ export async function repair(
 ): Promise<RepairReport> {
   const handle = openRemains(disk, path, settings.ioThreads, settings);
   const foundation = new Foundation(handle, path, disk, stepped);
-  repairs.set(foundation.handle, { disk, foundation });
-  return await runTask(foundation.jobs, repairing(foundation, settings, storeId));
+  const core = coreOf(handle);
+  repairs.set(core, { disk, foundation });
+  return await runTask(foundation.jobs, repairing(core, foundation, settings, storeId));
 }
 
 /** The store is opened and closed once, so that a repair which resolves has left one that opens. */
 function* repairing(
+  core: number,
   foundation: Foundation,
   settings: StoreSettings,
   storeId: StoreId,
@@ -95,18 +112,18 @@ function* repairing(
     }
     return rebuilt.report;
   } finally {
-    repairs.delete(foundation.handle);
+    repairs.delete(core);
   }
 }
 
 /** Gives one handle back; the last one closes the store. */
-export async function detach(store: Store): Promise<void> {
+export async function detach(store: OpenStore): Promise<void> {
   const entry = leave(store);
   if (entry === undefined) return;
   await runTask(store.jobs, closing(entry, store));
 }
 
-export function detachSync(store: Store): void {
+export function detachSync(store: OpenStore): void {
   const entry = leave(store);
   if (entry === undefined) return;
   runTaskSync(store.jobs, closing(entry, store));
@@ -126,14 +143,14 @@ export function abandonStores(disk: number): void {
 }
 
 function abandon(entry: Entry): void {
-  const { jobs, health, events, handle, path } = entry.foundation;
+  const { jobs, health, events, path } = entry.foundation;
   events.clear();
   const crashed = `Cannot use '${path}': its simulated disk has crashed`;
   health.poison(new VarveError("ERR_CLOSED", crashed, { path }));
   if (entry.store !== undefined) entry.store.endHandles();
   // Every job fails now, and with it what waits for it: an open or a close that was under way, too.
   if (entry.store === undefined || entry.closing) {
-    jobs.drive(() => !entries.has(handle));
+    jobs.drive(() => !entries.has(entry.core));
     return;
   }
   jobs.drive(() => jobs.outstanding === 0);
@@ -151,80 +168,137 @@ function find(
   settings: StoreSettings,
 ): { entry: Entry; isNew: boolean } {
   const { createIfMissing, readOnly, ioThreads } = settings;
-  const directory = openDirectory(disk, path, createIfMissing, readOnly, ioThreads, settings);
-  if (directory.attached) {
-    const entry = entries.get(directory.handle);
-    if (entry !== undefined) return { entry, isNew: false };
-    if (repairs.has(directory.handle)) {
+  for (;;) {
+    const directory = openDirectory(disk, path, createIfMissing, readOnly, ioThreads, settings);
+    const core = directory.attached ? directory.handle : coreOf(directory.handle);
+    const known = entries.get(core);
+    if (known !== undefined) return { entry: known, isNew: false };
+    if (repairs.has(core)) {
       throw new VarveError("ERR_LOCKED", `Cannot open '${path}': it is being repaired`, { path });
     }
-    throw new VarveError(
-      "ERR_UNSUPPORTED",
-      `Cannot open '${path}': another Worker of this process has it open, and sharing is not there yet`,
-      { path },
-    );
+    const session = directory.attached ? attachSession(core, ioThreads, path) : directory.handle;
+    if (session === undefined) continue; // closed meanwhile: now it can be opened
+    const entry: Entry = {
+      core,
+      disk,
+      isGuest: directory.attached,
+      foundation: new Foundation(session, path, disk, stepped),
+      opened: new Signal(),
+      gone: new Signal(),
+      store: undefined,
+      handleCount: 0,
+      closing: false,
+    };
+    entries.set(core, entry);
+    return { entry, isNew: true };
   }
-  const entry: Entry = {
-    disk,
-    foundation: new Foundation(directory.handle, path, disk, stepped),
-    opened: new Signal(),
-    gone: new Signal(),
-    store: undefined,
-    handleCount: 0,
-    closing: false,
-  };
-  entries.set(directory.handle, entry);
-  return { entry, isNew: true };
 }
 
 /** Whoever waits for the end of this is resumed inside the task: a blocking caller's thread turns no event loop. */
 function* opening(
   entry: Entry,
-  { storeId }: StoreLocation,
+  location: StoreLocation,
   settings: StoreSettings,
-): Task<Store> {
+): Task<OpenStore> {
   try {
-    const store = yield* openStore(entry.foundation, settings, storeId);
+    const store = entry.isGuest
+      ? yield* joinStore(entry.foundation, location, settings)
+      : yield* hostStore(entry.foundation, location, settings);
     entry.handleCount = 1;
     entry.store = store;
     return store;
   } catch (error) {
-    entries.delete(entry.foundation.handle);
+    entries.delete(entry.core);
     throw error;
   } finally {
     entry.opened.set();
   }
 }
 
-function* closing(entry: Entry, store: Store): Task<void> {
+/** Opens the store as its first Worker. */
+function* hostStore(
+  foundation: Foundation,
+  { storeId, stepped }: StoreLocation,
+  settings: StoreSettings,
+): Task<Store> {
+  const store = yield* openStore(foundation, settings, storeId);
+  // A simulated disk is known to one Worker alone.
+  if (!stepped) {
+    const words = new CoreWords(foundation.core);
+    new Hosting(store, words, words.slot(slotOf(foundation.handle)), false).start();
+  }
+  return store;
+}
+
+/** Attaches to a store that another Worker of the process opened, or opens it if that one is gone. */
+function* joinStore(
+  foundation: Foundation,
+  { storeId }: StoreLocation,
+  settings: StoreSettings,
+): Task<GuestStore> {
+  const words = new CoreWords(foundation.core);
+  let joined: GuestStore | undefined;
+  const ambition = {
+    settings,
+    storeId,
+    describer: () => joined?.describe,
+  };
+  const link = new GuestLink(
+    foundation,
+    words,
+    words.slot(slotOf(foundation.handle)),
+    (link) => takeOver(link, ambition),
+  );
+  try {
+    yield* link.awaitCatalog();
+    joined = new GuestStore(foundation, link);
+    requireAgreement(joined, settings);
+    return joined;
+  } catch (error) {
+    if (joined === undefined) {
+      link.end();
+      foundation.release();
+    } else yield* joined.close();
+    throw error;
+  }
+}
+
+function* closing(entry: Entry, store: OpenStore): Task<void> {
   try {
     yield* store.close();
   } finally {
-    entries.delete(entry.foundation.handle);
+    entries.delete(entry.core);
     entry.gone.set();
   }
 }
 
-function attached(entry: Entry, { readOnly, errorIfExists }: StoreSettings): Store {
+function attached(entry: Entry, settings: StoreSettings): OpenStore {
   const store = entry.store!;
-  const { path } = store;
-  if (errorIfExists) {
-    throw new VarveError("ERR_EXISTS", `Cannot create '${path}': there is a store`, { path });
-  }
-  if (store.readOnly && !readOnly) {
-    throw new VarveError("ERR_READ_ONLY", `Cannot open '${path}' for writing: it runs read-only`, {
-      path,
-    });
-  }
+  requireAgreement(store, settings);
   entry.handleCount++;
   return store;
 }
 
+/** The running store's options stay; these two ask for what it is not. */
+function requireAgreement(
+  { path, readOnly: runsReadOnly }: OpenStore,
+  { readOnly, errorIfExists }: StoreSettings,
+): void {
+  if (errorIfExists) {
+    throw new VarveError("ERR_EXISTS", `Cannot create '${path}': there is a store`, { path });
+  }
+  if (runsReadOnly && !readOnly) {
+    throw new VarveError("ERR_READ_ONLY", `Cannot open '${path}' for writing: it runs read-only`, {
+      path,
+    });
+  }
+}
+
 /** Takes one handle off; returns the entry if it was the last. */
-function leave(store: Store): Entry | undefined {
-  const entry = entries.get(store.foundation.handle);
+function leave(store: OpenStore): Entry | undefined {
+  const entry = [...entries.values()].find((each) => each.store === store);
   // Its disk has crashed, and nothing is left of it.
-  if (entry?.store !== store) return undefined;
+  if (entry === undefined) return undefined;
   if (--entry.handleCount > 0) return undefined;
   entry.closing = true;
   return entry;

@@ -1,0 +1,337 @@
+/**
+ * The protocol of `docs/workers.md` as a model small enough to run through all of its interleavings: guests with rings, a host with
+ * its stages, a log, memory, the visible number, the catalog and its pins, and succession. Each step is one store, load or
+ * compare-and-swap of a shared word, or one act that the others see whole (a frame in the log, a job's end).
+ *
+ * Between any two steps a Worker may die. `protocol.test.ts` says what must hold.
+ */
+
+/** Bounds: everything within them is tried. */
+export interface Bounds {
+  readonly workers: number;
+  /** Writes of each Worker. */
+  readonly writes: number;
+  readonly deaths: number;
+  /** Rotations, each of which retires what the catalog before it named. */
+  readonly rotations: number;
+  /** Whether Workers read, too. */
+  readonly reads: boolean;
+}
+
+/** A mistake to build in, so that the checker is seen to find it. */
+export type Mistake =
+  | "settles before the log"
+  | "visible before the log"
+  | "releases without looking at pins"
+  | "looks at pins before it publishes"
+  | "successor forgets taken writes"
+  | "successor commits taken writes again"
+  | "successor settles before it publishes"
+  | "nobody succeeds";
+
+interface Worker {
+  alive: boolean;
+  /** Submissions handed over, settled, and acknowledged to their caller. */
+  submitted: number;
+  done: number;
+  acknowledged: number;
+  /** The catalog that it reads by: 0 none; and the step of a read it is at. */
+  pinned: number;
+  reading: 0 | 1 | 2;
+}
+
+type HostStage =
+  | "idle"
+  | "taken"
+  | "numbered"
+  | "logged"
+  | "applied"
+  | "visible"
+  | "published"
+  | "replayed"
+  | "shown"
+  | "restored";
+
+export interface State {
+  readonly workers: Worker[];
+  /** Slot of the host, or -1. */
+  host: number;
+  stage: HostStage;
+  /** What the host has taken: a write as `worker * 10 + number`, or -1. */
+  group: number;
+  /** Known to the host's JavaScript: how far it has looked into each ring. */
+  taken: number[];
+  /** Writes in the log, in order; the shared header of a submission says its place (0: none). */
+  log: number[];
+  numbers: Record<number, number>;
+  /** How many of the log's writes readers see, and how many the newest catalog's memory holds. */
+  visible: number;
+  inMemory: number;
+  /** Generation of the newest catalog; the oldest one whose memory is still there. */
+  catalog: number;
+  oldest: number;
+  rotations: number;
+  deaths: number;
+}
+
+export function begin({ workers }: Bounds): State {
+  return {
+    workers: Array.from({ length: workers }, () => ({
+      alive: true,
+      submitted: 0,
+      done: 0,
+      acknowledged: 0,
+      pinned: 0,
+      reading: 0,
+    })),
+    host: 0,
+    stage: "idle",
+    group: -1,
+    taken: Array.from({ length: workers }, () => 0),
+    log: [],
+    numbers: {},
+    visible: 0,
+    inMemory: 0,
+    catalog: 1,
+    oldest: 1,
+    rotations: 0,
+    deaths: 0,
+  };
+}
+
+export class Violation extends Error {}
+
+type Step = (state: State) => void;
+
+function idOf(worker: number, number: number): number {
+  return worker * 10 + number;
+}
+
+/** Every step that can be taken next. */
+export function* steps(
+  state: State,
+  bounds: Bounds,
+  mistake: Mistake | undefined,
+): Iterable<Step> {
+  for (const [index, worker] of state.workers.entries()) {
+    if (!worker.alive) continue;
+    yield* guestSteps(state, index, worker, bounds);
+    if (state.deaths < bounds.deaths) {
+      yield (next) => {
+        next.deaths++;
+        next.workers[index].alive = false;
+      };
+    }
+  }
+  yield* hostSteps(state, bounds, mistake);
+  if (mistake !== "nobody succeeds") yield* succession(state);
+}
+
+function* guestSteps(
+  state: State,
+  index: number,
+  worker: Worker,
+  { writes, reads }: Bounds,
+): Iterable<Step> {
+  // One write at a time, as `putSync` makes them.
+  if (worker.submitted < writes && worker.acknowledged === worker.submitted) {
+    yield (next) => void next.workers[index].submitted++;
+  }
+  if (worker.acknowledged < worker.done) {
+    yield (next) => {
+      next.workers[index].acknowledged++;
+      checkAcknowledged(next, idOf(index, next.workers[index].acknowledged));
+    };
+  }
+  // A read: store the pin, look again whether it is the newest catalog, read, let go.
+  if (worker.reading === 0) {
+    if (reads && (state.rotations > 0 || state.deaths > 0)) {
+      yield (next) => {
+        next.workers[index].pinned = state.catalog;
+        next.workers[index].reading = 1;
+      };
+    }
+  } else if (worker.reading === 1) {
+    yield (next) => {
+      const reader = next.workers[index];
+      if (next.catalog === reader.pinned) reader.reading = 2;
+      else reader.pinned = next.catalog;
+    };
+  } else {
+    yield (next) => {
+      const reader = next.workers[index];
+      if (reader.pinned < next.oldest) throw new Violation("a reader's catalog was released");
+      reader.reading = 0;
+      reader.pinned = 0;
+    };
+  }
+}
+
+function checkAcknowledged(state: State, id: number): void {
+  const place = state.log.indexOf(id);
+  if (place < 0) throw new Violation("an acknowledged write is in no log");
+  if (state.visible <= place) throw new Violation("an acknowledged write is not visible");
+  if (state.inMemory <= place) throw new Violation("an acknowledged write cannot be found");
+}
+
+function* hostSteps(
+  state: State,
+  { rotations }: Bounds,
+  mistake: Mistake | undefined,
+): Iterable<Step> {
+  const { host, stage, group } = state;
+  if (host < 0 || !state.workers[host].alive) return;
+  const writer = Math.floor(group / 10);
+  const settle: Step = (next) => {
+    next.workers[writer].done = group % 10;
+    next.stage = "idle";
+    next.group = -1;
+  };
+  switch (stage) {
+    case "idle":
+      for (const [index, { alive, submitted }] of state.workers.entries()) {
+        if (!alive || state.taken[index] >= submitted) continue;
+        yield (next) => {
+          next.group = idOf(index, ++next.taken[index]);
+          next.stage = "taken";
+        };
+      }
+      if (state.rotations < rotations) {
+        yield (next) => {
+          next.rotations++;
+          next.stage = "published";
+          if (mistake === "releases without looking at pins") next.oldest = next.catalog + 1;
+          if (mistake !== "looks at pins before it publishes") next.catalog++;
+          else if (isFree(next)) next.oldest = next.catalog + 1;
+        };
+      }
+      break;
+    case "taken":
+      yield (next) => {
+        if (mistake === "settles before the log") return settle(next);
+        // The number is in the run's header first, then in the log with the run.
+        next.numbers[group] = next.log.length + 1;
+        next.stage = "numbered";
+      };
+      break;
+    case "numbered":
+      yield (next) => {
+        if (mistake === "visible before the log") next.visible++;
+        next.log.push(group);
+        next.stage = "logged";
+        if (mistake === "visible before the log") next.log.pop();
+      };
+      break;
+    case "logged":
+      yield (next) => {
+        if (mistake === "visible before the log") next.log.push(group);
+        next.inMemory = next.log.length;
+        next.stage = "applied";
+      };
+      break;
+    case "applied":
+      yield (next) => {
+        next.visible = next.log.length;
+        next.stage = "visible";
+      };
+      break;
+    case "visible":
+      yield settle;
+      break;
+    case "published":
+      // Releases what the catalog before named, if nobody reads by it; else it stays, for the next time.
+      yield (next) => {
+        if (mistake === "looks at pins before it publishes") next.catalog++;
+        else if (isFree(next)) next.oldest = next.catalog;
+        next.stage = "idle";
+      };
+      break;
+    default:
+      yield* successorSteps(state, mistake);
+  }
+}
+
+/** Whether no living Worker reads by a catalog before the newest. */
+function isFree({ workers, catalog }: State): boolean {
+  return workers.every(({ alive, pinned }) => !alive || pinned === 0 || pinned >= catalog);
+}
+
+/** Whoever finds the host dead claims its place. */
+function* succession(state: State): Iterable<Step> {
+  const { host, workers } = state;
+  if (host >= 0 && workers[host].alive) return;
+  for (const [index, { alive }] of workers.entries()) {
+    if (!alive) continue;
+    yield (next) => {
+      next.host = index;
+      // What the last host's JavaScript knew is gone; its frame is in the log, or it is not.
+      next.stage = "replayed";
+      next.group = -1;
+      next.taken = next.workers.map(() => 0);
+    };
+  }
+}
+
+function* successorSteps(state: State, mistake: Mistake | undefined): Iterable<Step> {
+  const settleCommitted: Step = (next) => {
+    for (const [index, worker] of next.workers.entries()) {
+      next.taken[index] = worker.done;
+      for (let number = worker.done + 1; worker.alive && number <= worker.submitted; number++) {
+        const place = next.numbers[idOf(index, number)] ?? 0;
+        const isLogged = place > 0 && next.log[place - 1] === idOf(index, number);
+        if (mistake === "successor forgets taken writes" && place > 0) next.taken[index] = number;
+        if (!isLogged || mistake === "successor commits taken writes again") continue;
+        next.taken[index] = worker.done = number;
+      }
+    }
+  };
+  switch (state.stage) {
+    case "replayed":
+      yield (next) => {
+        if (mistake === "successor settles before it publishes") settleCommitted(next);
+        next.stage = "shown";
+      };
+      break;
+    case "shown":
+      // Its first catalog, with everything that the log has; then everybody may see that.
+      yield (next) => {
+        next.catalog++;
+        next.inMemory = next.log.length;
+        next.stage = "restored";
+      };
+      break;
+    case "restored":
+      yield (next) => {
+        next.visible = next.log.length;
+        if (isFree(next)) next.oldest = next.catalog;
+        settleCommitted(next);
+        next.stage = "idle";
+      };
+      break;
+    default:
+      break;
+  }
+}
+
+/** What must hold in every state. */
+export function check(state: State): void {
+  if (state.visible > state.log.length) {
+    throw new Violation("something is visible that is not in the log");
+  }
+  if (new Set(state.log).size < state.log.length) {
+    throw new Violation("a write is in the log twice");
+  }
+  for (const [index] of state.workers.entries()) {
+    const own = state.log.filter((id) => Math.floor(id / 10) === index);
+    if (own.some((id, place) => id !== idOf(index, place + 1))) {
+      throw new Violation("a Worker's writes are out of order");
+    }
+  }
+}
+
+/** What must hold where nothing more can happen. */
+export function checkEnd(state: State): void {
+  for (const { alive, submitted, acknowledged } of state.workers) {
+    if (alive && acknowledged < submitted) throw new Violation("a Worker waits for ever");
+  }
+}

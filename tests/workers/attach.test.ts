@@ -243,3 +243,34 @@ test("a read-only store is shared by readers, and takes no writer", async () => 
   await peer.run((_varve, state) => state.db.close());
   assert.equal(db.getSync("key"), "value");
 });
+
+test("while the host's program computes, guests read on, and their writes wait for it", async () => {
+  const path = temporaryDirectory();
+  await using db = await Varve.open(path, TEXT);
+  await db.put("key", "value");
+  await using peer = await Peer.start("web");
+  await peer.open(path, TEXT);
+  const shared = new Int32Array(new SharedArrayBuffer(4));
+  const said = peer.run(
+    async (_varve, state, [shared]) => {
+      const { db } = state;
+      Atomics.wait(shared, 0, 0); // until the host computes
+      const read = db.getSync("key") as unknown as string;
+      let settled = false;
+      const writing = db.put("written", "value").then(() => settled = true);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      const early = settled;
+      Atomics.store(shared, 0, 2);
+      await writing;
+      return [read, early];
+    },
+    shared,
+  );
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  Atomics.store(shared, 0, 1);
+  Atomics.notify(shared, 0);
+  while (Atomics.load(shared, 0) !== 2);
+  assert.deepEqual(await said, ["value", false]);
+  assert.equal(db.getSync("written"), "value");
+  await peer.run((_varve, state) => state.db.close());
+});

@@ -1,12 +1,12 @@
 /**
  * Eight Workers of both kinds with sixteen writers each, on a family of their own and a shared one, durable and buffered, while memtables
- * are flushed and compacted. `bun tests/workers/soak.ts 600 [terminate]`: for so many seconds; with `terminate` one Worker ends at random
+ * are flushed and compacted. `npm run soak:workers -- 600 [terminate]`: for so many seconds; with `terminate` one Worker ends at random
  * every 100 ms. Every acknowledged write must be there, in every Worker's eyes. Prints what it counted; exits with 1 on a loss.
  */
 import process from "node:process";
 import { Varve } from "../../mod.ts";
 import { temporaryDirectory } from "../harness.ts";
-import { KINDS, Peer } from "./support.ts";
+import { KINDS, Peer } from "../workers/support.ts";
 
 const WORKERS = 8;
 const WRITERS = 16;

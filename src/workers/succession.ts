@@ -6,9 +6,13 @@
  * in the memtables that the last catalog names; the numbers that were given; and the writes and requests under way, of which it
  * is found out whether the host that died had carried them out.
  */
+import { inBlocks } from "../blob/value_memory.ts";
+import { readAddress } from "../format/blob_address.ts";
 import { KeyProbe } from "../memtable/key_probe.ts";
 import {
+  BlobAddress,
   EntryType,
+  FileKind,
   LogRun,
   MEMTABLE_HEADER_WORDS,
   MemtableEntry,
@@ -62,6 +66,7 @@ export function* takeOver(link: GuestLink, ambition: Ambition): Task<Hosting> {
   const witness = new Witness(words, old);
   const settings = old === undefined ? ambition.settings : settingsOf(old);
   const store = yield* openStore(foundation, settings, ambition.storeId, witness);
+  yield* syncUnloggedValues(store);
   const hosting = new Hosting(store, words, slot, true);
   store.describe = ambition.describer();
   // With the first catalog of this host, which takes the old one's place.
@@ -216,4 +221,29 @@ function insert(family: Family, { region: { u32 }, word, sequence }: UnloggedEnt
   if (type === EntryType.deleteRange) {
     memtable.insertRange(key, sequence, valueStart, valueBytes, 0);
   } else memtable.insert(key, type, sequence, valueStart, valueBytes, 0);
+  if (type !== EntryType.putBlob && type !== EntryType.putBlobExpiring) return;
+  const valueEnd = valueStart + wordsOf(valueBytes);
+  const { number, bytes } = readAddress(u32, valueEnd - (BlobAddress.BYTES >> 2));
+  memtable.pointTo(number, inBlocks(bytes));
+}
+
+/**
+ * Large values that no log knows of may not be on stable storage, and the store that was opened takes every segment that it found
+ * for synced.
+ */
+function* syncUnloggedValues({ families, files }: Store): Task<void> {
+  const numbers = new Set<number>();
+  for (const { active, frozen } of families.all()) {
+    for (const { volatileCount, blobs } of [active, ...frozen]) {
+      if (volatileCount > 0) { for (const number of blobs) numbers.add(number); }
+    }
+  }
+  for (const number of numbers) {
+    const file = yield* files.open({ kind: FileKind.blob, number }, 0);
+    try {
+      yield* files.sync(file);
+    } finally {
+      yield* files.close(file);
+    }
+  }
 }

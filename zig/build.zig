@@ -1,6 +1,6 @@
 //! zig build            libvarve for this machine, in zig-out/lib (ReleaseFast unless -Doptimize says otherwise)
 //! zig build cross      for all targets, in zig-out/<target>
-//! zig build test       the Zig tests, with safety checks
+//! zig build test       the Zig tests, with safety checks; -Dsanitize-thread: under the thread sanitizer
 //! zig build layout     writes ../src/native/layout.gen.ts and symbols.gen.ts
 
 const std = @import("std");
@@ -36,6 +36,7 @@ pub fn build(b: *std.Build) void {
     }
 
     const tested = module(b, "src/tests.zig", host, chosen orelse .ReleaseSafe, false);
+    tested.sanitize_thread = b.option(bool, "sanitize-thread", "Run the tests under the thread sanitizer") orelse false;
     tested.linkLibrary(zstd(b, host));
     const tests = b.addTest(.{ .root_module = tested, .filters = filters, .use_llvm = use_llvm });
     b.step("test", "Run the Zig tests").dependOn(&b.addRunArtifact(tests).step);

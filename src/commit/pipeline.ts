@@ -528,12 +528,18 @@ function nextGroup(lane: Lane): Group {
   let writeCount = 0;
   let entryCount = 0;
   let durable = false;
+  let foreignLogged: boolean | undefined;
   for (const buffer of lane.queue) {
     bytes += buffer.bytes;
     if (buffers.length === LOG_EXTENTS_MAX || (buffers.length > 0 && bytes > GROUP_BYTES_MAX)) {
       break;
     }
     if (!buffer.isWhole || buffer.valueFailure !== undefined) break; // never the first
+    if (buffer.isForeign) {
+      // A host that dies leaves of a group what is in the log. What another Worker wrote is committed up to some place, not here and there.
+      foreignLogged ??= buffer.logged;
+      if (buffer.logged !== foreignLogged) break;
+    }
     buffers.push(buffer);
     entryCount += buffer.entryCount;
     if (buffer.durable) durable = true;

@@ -47,6 +47,11 @@ export class WriteBuffer {
 
   constructor(readonly region: Region) {}
 
+  /** Whether it is another Worker's. */
+  get isForeign(): boolean {
+    return false;
+  }
+
   /** Takes over entries that lie in the region already: `bytes` of them, the run's header included. */
   protected adopt(bytes: number, entryCount: number, writeCount: number): void {
     this.#end = bytes;

@@ -143,8 +143,8 @@ function* fill(store: Source, copy: Files): Task<void> {
 function* copyMoment(store: Source, copy: Files): Task<void> {
   const { state, end, segments } = takeMoment(store);
   const { files, manifest: { storeId } } = store;
-  yield* finishSegments(store, segments);
-  for (const { number } of segments) yield* give(store, copy, { kind: FileKind.blob, number });
+  yield* finishSegments(store, segments, state.blobs);
+  for (const number of state.blobs) yield* give(store, copy, { kind: FileKind.blob, number });
   for (const { tables } of state.families.values()) {
     for (const { number } of tables) {
       yield* give(store, copy, { kind: FileKind.table, number });
@@ -177,13 +177,17 @@ function takeMoment(store: Source): Moment {
   const end = logs.includes(position.segment) ? position : { segment: 0, offset: 0 };
   // Later values go to others. Those that hold none are no part of the copy.
   const segments = store.values.seal();
-  const numbers = segments.map(({ number }) => number);
+  const numbers = new Set(segments.map(({ number }) => number));
+  // A compaction's own segment is whole before an edit names it, and the writer learns of it after that.
+  for (const { tables } of live.families.values()) {
+    for (const { blobs } of tables) for (const { number } of blobs) numbers.add(number);
+  }
   const state = new ManifestState();
   state.apply(
     {
       ...live.snapshot(),
-      addedBlobs: numbers,
-      sealedBlobs: numbers,
+      addedBlobs: [...numbers],
+      sealedBlobs: [...numbers],
       addedLogs: logs,
       logEnds: logs.flatMap((segment) => {
         const offset = live.logEnds.get(segment);
@@ -203,15 +207,18 @@ function takeMoment(store: Source): Moment {
  * Waits until nothing is written to the segments any more, and puts that on record: from then on they may have a second name, and a
  * recovery of either store leaves them as they are.
  */
-function* finishSegments(store: Source, segments: readonly BlobSegment[]): Task<void> {
+function* finishSegments(
+  store: Source,
+  segments: readonly BlobSegment[],
+  named: ReadonlySet<number>,
+): Task<void> {
   for (const segment of segments) {
     yield segment.finished;
     if (segment.owesSync) throw segment.failure ?? store.health.refusal(ATTEMPT);
   }
   yield* store.manifest.append(() => {
     const { blobs, sealedBlobs } = store.manifest.state;
-    const fresh = segments.map(({ number }) => number)
-      .filter((number) => blobs.has(number) && !sealedBlobs.has(number));
+    const fresh = [...named].filter((number) => blobs.has(number) && !sealedBlobs.has(number));
     return fresh.length === 0 ? undefined : { sealedBlobs: fresh };
   });
 }

@@ -31,6 +31,10 @@ export class ForeignBuffer extends WriteBuffer {
     this.retained = true;
   }
 
+  override get isForeign(): boolean {
+    return true;
+  }
+
   override settle(error: unknown): void {
     super.settle(error);
     settleSubmission(this.slot, this.count, error);

@@ -72,6 +72,7 @@ export function* takeOver(link: GuestLink, ambition: Ambition): Task<Hosting> {
   // With the first catalog of this host, which takes the old one's place.
   if (old !== undefined) hosting.retire({ release: () => releaseNamed(old, foundation.handle) });
   hosting.share();
+  forgetUncommitted(words, witness);
   // Whoever can see now what was found finds it in this catalog.
   store.visibility.publish(store.visibility.lastGiven);
   settleCommitted(words, witness);
@@ -109,16 +110,40 @@ function releaseNamed(old: Catalog, session: number): void {
   }
 }
 
-/** Submissions that the last host had committed without saying so are settled; the others will be committed. */
+/**
+ * Takes the numbers back that the last host had given to what it did not commit. They are about to be visible like all that were given,
+ * and were this host to die then, its own successor would take what is visible for committed.
+ */
+function forgetUncommitted(words: CoreWords, witness: Witness): void {
+  for (const slot of writersOf(words)) {
+    const submitted = slot.load(slot.submitted);
+    for (let count = slot.load(slot.done); count !== submitted; count = (count + 1) >>> 0) {
+      if (witness.isCommitted(slot, count)) continue;
+      const record = slot.submission(count);
+      const memory = region(slot.core.i32[(record + Submission.region) >> 2]);
+      memory.f64[LogRun.firstSequence >> 3] = 0;
+    }
+  }
+}
+
+/**
+ * Submissions that the last host had committed without saying so are settled; the others will be committed. Of each Worker those
+ * are the first: see `nextGroup`.
+ */
 function settleCommitted(words: CoreWords, witness: Witness): void {
-  for (const index of words.occupied()) {
-    const slot = words.slot(index);
-    if (slot.state !== WorkerState.alive) continue;
+  for (const slot of writersOf(words)) {
     const submitted = slot.load(slot.submitted);
     for (let count = slot.load(slot.done); count !== submitted; count = (count + 1) >>> 0) {
       if (!witness.isCommitted(slot, count)) break;
       settleSubmission(slot, count, undefined);
     }
+  }
+}
+
+function* writersOf(words: CoreWords): Iterable<SlotWords> {
+  for (const index of words.occupied()) {
+    const slot = words.slot(index);
+    if (slot.state === WorkerState.alive) yield slot;
   }
 }
 

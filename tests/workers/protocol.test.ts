@@ -86,6 +86,7 @@ const MISTAKES: readonly (readonly [Mistake, Bounds])[] = [
   ["successor forgets taken writes", DEATHS],
   ["successor commits taken writes again", DEATHS],
   ["successor settles before it publishes", DEATHS],
+  ["successor shows numbers that nothing was written under", DEATHS],
   ["nobody succeeds", DEATHS],
 ];
 

@@ -27,6 +27,7 @@ export type Mistake =
   | "successor forgets taken writes"
   | "successor commits taken writes again"
   | "successor settles before it publishes"
+  | "successor shows numbers that nothing was written under"
   | "nobody succeeds";
 
 interface Worker {
@@ -50,7 +51,9 @@ type HostStage =
   | "published"
   | "replayed"
   | "shown"
-  | "restored";
+  | "restored"
+  | "forgotten"
+  | "settling";
 
 export interface State {
   readonly workers: Worker[];
@@ -61,11 +64,16 @@ export interface State {
   group: number;
   /** Known to the host's JavaScript: how far it has looked into each ring. */
   taken: number[];
-  /** Writes in the log, in order; the shared header of a submission says its place (0: none). */
+  /** Writes in the log, in order, and their numbers; the shared header of a submission says which it was given (0: none). */
   log: number[];
+  logged: number[];
   numbers: Record<number, number>;
-  /** How many of the log's writes readers see, and how many the newest catalog's memory holds. */
+  /** The last number that was given, and the last one that readers see. */
+  given: number;
   visible: number;
+  /** Known to a successor's JavaScript: what was visible when it began. */
+  witnessed: number;
+  /** How many of the log's writes the newest catalog's memory holds. */
   inMemory: number;
   /** Generation of the newest catalog; the oldest one whose memory is still there. */
   catalog: number;
@@ -89,8 +97,11 @@ export function begin({ workers }: Bounds): State {
     group: -1,
     taken: Array.from({ length: workers }, () => 0),
     log: [],
+    logged: [],
     numbers: {},
+    given: 0,
     visible: 0,
+    witnessed: 0,
     inMemory: 0,
     catalog: 1,
     oldest: 1,
@@ -170,7 +181,9 @@ function* guestSteps(
 function checkAcknowledged(state: State, id: number): void {
   const place = state.log.indexOf(id);
   if (place < 0) throw new Violation("an acknowledged write is in no log");
-  if (state.visible <= place) throw new Violation("an acknowledged write is not visible");
+  if (state.visible < state.logged[place]) {
+    throw new Violation("an acknowledged write is not visible");
+  }
   if (state.inMemory <= place) throw new Violation("an acknowledged write cannot be found");
 }
 
@@ -210,28 +223,27 @@ function* hostSteps(
       yield (next) => {
         if (mistake === "settles before the log") return settle(next);
         // The number is in the run's header first, then in the log with the run.
-        next.numbers[group] = next.log.length + 1;
+        next.numbers[group] = ++next.given;
         next.stage = "numbered";
       };
       break;
     case "numbered":
       yield (next) => {
-        if (mistake === "visible before the log") next.visible++;
-        next.log.push(group);
         next.stage = "logged";
-        if (mistake === "visible before the log") next.log.pop();
+        if (mistake === "visible before the log") next.visible = next.given;
+        else enterLog(next, group);
       };
       break;
     case "logged":
       yield (next) => {
-        if (mistake === "visible before the log") next.log.push(group);
+        if (mistake === "visible before the log") enterLog(next, group);
         next.inMemory = next.log.length;
         next.stage = "applied";
       };
       break;
     case "applied":
       yield (next) => {
-        next.visible = next.log.length;
+        next.visible = next.given;
         next.stage = "visible";
       };
       break;
@@ -249,6 +261,17 @@ function* hostSteps(
     default:
       yield* successorSteps(state, mistake);
   }
+}
+
+function enterLog(state: State, id: number): void {
+  state.log.push(id);
+  state.logged.push(state.numbers[id]);
+}
+
+/** Whether the log has a write under the number in its submission's header. */
+function isLogged({ log, logged, numbers }: State, id: number): boolean {
+  const place = log.indexOf(id);
+  return place >= 0 && logged[place] === numbers[id];
 }
 
 /** Whether no living Worker reads by a catalog before the newest. */
@@ -273,21 +296,36 @@ function* succession(state: State): Iterable<Step> {
 }
 
 function* successorSteps(state: State, mistake: Mistake | undefined): Iterable<Step> {
+  /** As a successor finds it out: what was visible was written. */
+  const isCommitted = (next: State, id: number): boolean => {
+    const number = next.numbers[id] ?? 0;
+    return number > 0 && (number <= next.witnessed || isLogged(next, id));
+  };
   const settleCommitted: Step = (next) => {
     for (const [index, worker] of next.workers.entries()) {
       next.taken[index] = worker.done;
       for (let number = worker.done + 1; worker.alive && number <= worker.submitted; number++) {
-        const place = next.numbers[idOf(index, number)] ?? 0;
-        const isLogged = place > 0 && next.log[place - 1] === idOf(index, number);
-        if (mistake === "successor forgets taken writes" && place > 0) next.taken[index] = number;
-        if (!isLogged || mistake === "successor commits taken writes again") continue;
+        const id = idOf(index, number);
+        const wasTaken = (next.numbers[id] ?? 0) > 0;
+        if (mistake === "successor forgets taken writes" && wasTaken) next.taken[index] = number;
+        if (!isCommitted(next, id) || mistake === "successor commits taken writes again") continue;
         next.taken[index] = worker.done = number;
+      }
+    }
+  };
+  /** Their numbers are going to be visible, and are not theirs. */
+  const forgetUncommitted: Step = (next) => {
+    for (const [index, { alive, done, submitted }] of next.workers.entries()) {
+      for (let number = done + 1; alive && number <= submitted; number++) {
+        const id = idOf(index, number);
+        if (!isCommitted(next, id)) next.numbers[id] = 0;
       }
     }
   };
   switch (state.stage) {
     case "replayed":
       yield (next) => {
+        next.witnessed = next.visible;
         if (mistake === "successor settles before it publishes") settleCommitted(next);
         next.stage = "shown";
       };
@@ -302,8 +340,21 @@ function* successorSteps(state: State, mistake: Mistake | undefined): Iterable<S
       break;
     case "restored":
       yield (next) => {
-        next.visible = next.log.length;
+        const isForgetful = mistake === "successor forgets taken writes";
+        const shows = mistake === "successor shows numbers that nothing was written under";
+        if (!isForgetful && !shows) forgetUncommitted(next);
+        next.stage = "forgotten";
+      };
+      break;
+    case "forgotten":
+      yield (next) => {
+        next.visible = next.given;
         if (isFree(next)) next.oldest = next.catalog;
+        next.stage = "settling";
+      };
+      break;
+    case "settling":
+      yield (next) => {
         settleCommitted(next);
         next.stage = "idle";
       };
@@ -315,8 +366,14 @@ function* successorSteps(state: State, mistake: Mistake | undefined): Iterable<S
 
 /** What must hold in every state. */
 export function check(state: State): void {
-  if (state.visible > state.log.length) {
-    throw new Violation("something is visible that is not in the log");
+  for (const [index, { alive, submitted }] of state.workers.entries()) {
+    for (let number = 1; alive && number <= submitted; number++) {
+      const id = idOf(index, number);
+      const given = state.numbers[id] ?? 0;
+      if (given > 0 && given <= state.visible && !isLogged(state, id)) {
+        throw new Violation("a number is visible whose write is not in the log");
+      }
+    }
   }
   if (new Set(state.log).size < state.log.length) {
     throw new Violation("a write is in the log twice");

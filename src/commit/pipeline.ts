@@ -22,6 +22,7 @@ import { Signal } from "../native/signal.ts";
 import { runTaskSync, startTask } from "../native/task.ts";
 import type { Family } from "../tree/family.ts";
 import { Applier } from "./apply.ts";
+import { whenWritesEnd } from "./turn_end.ts";
 import type { Visibility } from "./visibility.ts";
 import { type Outcome, type WriteBuffer, WriteBufferPool } from "./write_buffer.ts";
 
@@ -33,8 +34,6 @@ const WORKER = 1;
 const GROUP_BYTES_MAX = 8 << 20;
 /** Unsynced groups up to this size are copied into the page cache on the calling thread. */
 const INLINE_BYTES_MAX = 1 << 20;
-/** How often the closing of a buffer is put off while further writes keep arriving in the same turn. */
-const CLOSING_ROUNDS_MAX = 100;
 /** The latency of one open buffer in eight is recorded, and of one blocking write in 64. */
 const BUFFER_SAMPLE_MASK = 7;
 const COMMIT_SAMPLE_MASK = 63;
@@ -275,21 +274,12 @@ export class Pipeline {
   #scheduleClose(): void {
     if (this.#closing) return;
     this.#closing = true;
-    let rounds = 0;
-    let seen = -1;
-    const close = (): void => {
-      const writeCount = this.#open?.writeCount ?? 0;
-      if (writeCount !== seen && rounds++ < CLOSING_ROUNDS_MAX) {
-        seen = writeCount;
-        queueMicrotask(close);
-        return;
-      }
+    whenWritesEnd(() => this.#open?.writeCount ?? 0, () => {
       this.#closing = false;
       if (this.#group !== undefined) return; // its completion closes the next one
       this.#closeOpen();
       this.#advance(false);
-    };
-    queueMicrotask(close);
+    });
   }
 
   /** Moves on as far as it goes without waiting. */

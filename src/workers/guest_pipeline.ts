@@ -3,14 +3,13 @@
  * Worker commit in call order, for their buffers are submitted, taken and settled in that order.
  */
 import { VarveError } from "../base/errors.ts";
+import { whenWritesEnd } from "../commit/turn_end.ts";
 import { type Outcome, type WriteBuffer, WriteBufferPool } from "../commit/write_buffer.ts";
 import { StoreShared } from "../native/layout.gen.ts";
 import type { Foundation } from "../store/store.ts";
 import type { GuestLink } from "./guest_link.ts";
 
 const POISONED = StoreShared.poisoned >> 2;
-/** How often the closing of a buffer is put off while further writes keep arriving in the same turn. */
-const CLOSING_ROUNDS_MAX = 100;
 const BLOCK_MICROSECONDS = 2_000;
 /** Looks at the outcome before a blocking caller sleeps. */
 const SPINS_MAX = 200;
@@ -127,18 +126,9 @@ export class GuestPipeline {
   #scheduleClose(): void {
     if (this.#closing) return;
     this.#closing = true;
-    let rounds = 0;
-    let seen = -1;
-    const close = (): void => {
-      const writeCount = this.#open?.writeCount ?? 0;
-      if (writeCount !== seen && rounds++ < CLOSING_ROUNDS_MAX) {
-        seen = writeCount;
-        queueMicrotask(close);
-        return;
-      }
+    whenWritesEnd(() => this.#open?.writeCount ?? 0, () => {
       this.#closing = false;
       if (this.link.isIdle) this.#closeOpen();
-    };
-    queueMicrotask(close);
+    });
   }
 }

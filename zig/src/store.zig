@@ -70,6 +70,7 @@ pub const Core = struct {
             const state = @atomicLoad(u32, &self.slotAt(@intCast(index)).state, .seq_cst);
             if (state != @intFromEnum(abi.WorkerState.dead)) return;
         }
+        // Without memory they stay open, and the lock with them, until the process ends: a thread that ends has nobody to tell.
         for (self.sessions) |session| if (session) |found| orphans.append(gpa, found.handle) catch {};
     }
 

@@ -16,12 +16,13 @@ import type { Log } from "../log/log.ts";
 import { nativeError } from "../native/failure.ts";
 import { Files } from "../native/files.ts";
 import type { Jobs } from "../native/jobs.ts";
-import { Lane as JobLane, LOG_EXTENTS_MAX, StoreShared } from "../native/layout.gen.ts";
+import { EntryType, Lane as JobLane, LOG_EXTENTS_MAX, StoreShared } from "../native/layout.gen.ts";
 import type { Region } from "../native/region.ts";
 import { Signal } from "../native/signal.ts";
 import { runTaskSync, startTask } from "../native/task.ts";
 import type { Family } from "../tree/family.ts";
 import { Applier } from "./apply.ts";
+import type { TailLease } from "./tail_lease.ts";
 import { whenWritesEnd } from "./turn_end.ts";
 import type { Visibility } from "./visibility.ts";
 import { type Outcome, type WriteBuffer, WriteBufferPool } from "./write_buffer.ts";
@@ -47,6 +48,8 @@ export interface CommitHost {
   segmentObstacle(payloadBytes: number, durable: boolean): Signal;
   /** Large values became visible: their memtables may be full although little was committed. */
   valuesApplied(): void;
+  /** Bytes that may be committed before `memoryObstacle` is asked again; zero while anything slows writers down. */
+  readonly allowance: number;
   /** Full segments are being synced, more than one frame's write can; set when that ended. */
   syncObstacle(): Signal;
 }
@@ -122,6 +125,9 @@ export class Pipeline {
   readonly #urgent: Lane = { queue: [], blockedOn: undefined };
   #group: Group | undefined;
   #closing = false;
+  /** Whether somebody would use the log's tail if it were lent, and whether it is lent no more. */
+  #lends = false;
+  #keepsTail = false;
   #source: WriteSource | undefined;
   /** A word that moves when the source has something. */
   #bell: Uint32Array = new Uint32Array(1);
@@ -136,6 +142,8 @@ export class Pipeline {
     readonly visibility: Visibility,
     readonly host: CommitHost,
     context: Region,
+    /** The tail is lent whenever nothing is under way, to blocking callers and other Workers. */
+    readonly tail: TailLease,
   ) {
     this.#syncFiles = new Files(jobs, log.files.directory, JobLane.log);
     this.#applier = new Applier(context);
@@ -156,6 +164,7 @@ export class Pipeline {
     this.#bell = words;
     this.#bellIndex = index;
     this.#heard = words[index];
+    this.#lends = true;
     source.collect();
     this.#scheduleClose();
   }
@@ -220,6 +229,7 @@ export class Pipeline {
     buffer.writeCount = 1;
     buffer.durable = durable;
     if ((this.#syncCommits++ & COMMIT_SAMPLE_MASK) === 0) buffer.startedAt = performance.now();
+    if (!durable && this.#commitAtTail(buffer)) return;
     buffer.retained = true;
     this.#closeOpen();
     this.#writes.queue.push(buffer);
@@ -230,6 +240,66 @@ export class Pipeline {
     const { error } = buffer;
     this.pool.give(buffer);
     if (error !== undefined) throw error;
+  }
+
+  /** One call, where the lease of the log's tail covers the buffer: then it is committed, and given back. */
+  #commitAtTail(buffer: WriteBuffer): boolean {
+    this.#lends = true;
+    if (!this.tail.isLent || !this.isIdle || this.health.failure !== undefined) return false;
+    const family = this.host.family(buffer.plainFamily);
+    const done = family !== undefined && this.tail.commit(buffer, family.active.region.id);
+    if (done === false) return false;
+    if (done === true && buffer.startedAt > 0) {
+      this.putLatency.record(performance.now() - buffer.startedAt);
+    }
+    this.pool.give(buffer);
+    if (done !== true) {
+      this.recall();
+      throw this.health.failure;
+    }
+    return true;
+  }
+
+  /** Lends the log's tail if nothing is under way. */
+  #lend(): void {
+    if (!this.#lends || this.#keepsTail || !this.isIdle || this.health.failure !== undefined) {
+      return;
+    }
+    const { allowance } = this.host;
+    if (allowance > 0) this.tail.lend(this.log.tail, allowance);
+  }
+
+  /**
+   * Takes the log's tail back, and takes note of what was committed there. Whoever looks at the log or rotates a memtable outside
+   * of the pipeline calls it first, and has until the end of the turn.
+   */
+  recall(): void {
+    if (!this.tail.isLent) return;
+    const use = this.tail.recall();
+    if (use === undefined) return;
+    if (use.frames > 0) this.log.grew(use.frames, use.offset, use.chain, use.frameEnd);
+    const { counters } = this;
+    counters.groups += use.groups;
+    counters.writes += use.writes;
+    counters.entries += use.entries;
+    counters.bytes += use.bytes;
+    counters.bytesCoalesced += use.bytesCoalesced;
+    this.#applier.counts[EntryType.put] += use.puts;
+    this.#applier.counts[EntryType.delete] += use.deletes;
+    this.#applier.counts[EntryType.merge] += use.merges;
+    if (use.failure < 0) this.#poison(use.failure);
+  }
+
+  /** Takes the log's tail back for good. */
+  keepTail(): void {
+    this.#keepsTail = true;
+    this.recall();
+  }
+
+  #poison(result: number): VarveError {
+    const error = nativeError(result, "Cannot write the log", { path: this.log.files.directory });
+    this.health.poison(error);
+    return error;
   }
 
   /** Queues an empty buffer. When it is done, so is all before it; if `durable`, on stable storage. */
@@ -289,6 +359,7 @@ export class Pipeline {
       this.#source!.collect();
     }
     for (let lane = this.#nextLane(); lane !== undefined; lane = this.#nextLane()) {
+      this.recall();
       if (this.jobs.outstanding > 0) {
         this.jobs.poll();
         if (this.#group !== undefined || lane.queue.length === 0) continue;
@@ -414,10 +485,7 @@ export class Pipeline {
     const result = this.jobs.result(job);
     if (result < 0) {
       this.jobs.release(job);
-      const error = nativeError(result, "Cannot write the log", {
-        path: this.log.files.directory,
-      });
-      this.health.poison(error);
+      const error = this.#poison(result);
       this.#group = undefined;
       this.#reject(group, error);
       this.#scheduleClose();
@@ -458,7 +526,8 @@ export class Pipeline {
     this.#group = undefined;
     this.#count(group);
     for (const buffer of group.buffers) this.#settle(buffer, undefined);
-    if (!this.isIdle) this.#scheduleClose();
+    if (this.isIdle) this.#lend();
+    else this.#scheduleClose();
   }
 
   #useValues({ buffers }: Group): void {

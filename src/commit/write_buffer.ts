@@ -7,7 +7,7 @@
 import { ValueWrite } from "../blob/value_write.ts";
 import { writeAddress } from "../format/blob_address.ts";
 import { encodeEntry, encodeExpiringEntry } from "../format/log_entry.ts";
-import { BlobAddress, LogRun } from "../native/layout.gen.ts";
+import { BlobAddress, EntryType, LogRun } from "../native/layout.gen.ts";
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
 import { Signal } from "../native/signal.ts";
 
@@ -25,6 +25,9 @@ export class Outcome extends Signal {
   error: unknown;
 }
 
+const NO_FAMILY = -1;
+const SEVERAL_FAMILIES = -2;
+
 export class WriteBuffer {
   entryCount = 0;
   /** Users' writes: a batch is one. */
@@ -38,6 +41,7 @@ export class WriteBuffer {
   /** When its first write came, of those whose latency is recorded; zero of the others. */
   startedAt = 0;
   #end: number = LogRun.BYTES;
+  #family = NO_FAMILY;
   /** Large values whose addresses belong into its entries. */
   readonly values: ValueWrite[] = [];
   #pendingValues = 0;
@@ -69,6 +73,11 @@ export class WriteBuffer {
     return this.#end;
   }
 
+  /** The family of all its entries, if they are plain ones (puts, deletes, merges) and added one by one; else a negative number. */
+  get plainFamily(): number {
+    return this.#family;
+  }
+
   hasRoom(bytes: number): boolean {
     return this.#end + bytes + 8 <= this.region.bytes;
   }
@@ -87,7 +96,8 @@ export class WriteBuffer {
     this.#end = expiry === undefined
       ? encodeEntry(u8, u32, this.#end, type, family, key, value)
       : encodeExpiringEntry(u8, u32, this.#end, type, family, key, value, expiry);
-    this.entryCount++;
+    if (this.entryCount++ === 0) this.#family = family;
+    if (family !== this.#family || type > EntryType.merge) this.#family = SEVERAL_FAMILIES;
   }
 
   /** Expects a large value for the entry added last, whose own value ends with room for the address. */
@@ -142,15 +152,22 @@ export class WriteBuffer {
     this.region.u8.set(entries, this.#end);
     this.#end += entries.length;
     this.entryCount += entryCount;
+    this.#family = SEVERAL_FAMILIES;
   }
 
   /** Fills in the run's header; its first entry gets this sequence number. */
   seal(firstSequence: number): void {
-    const { u8, u32, f64 } = this.region;
-    u8.fill(0, this.#end, this.bytes);
+    const { u32, f64 } = this.region;
+    this.pad();
     u32[LogRun.bytes >> 2] = this.bytes;
-    u32[LogRun.entryCount >> 2] = this.entryCount;
     f64[LogRun.firstSequence >> 3] = firstSequence;
+  }
+
+  /** Fills the run up with zeros, and notes how many entries it has. */
+  pad(): void {
+    const { u8, u32 } = this.region;
+    for (let index = this.#end; (index & 7) !== 0; index++) u8[index] = 0;
+    u32[LogRun.entryCount >> 2] = this.entryCount;
   }
 
   /** Resolves once every write in here is what its durability promises. */
@@ -183,6 +200,7 @@ export class WriteBuffer {
     this.writeCount = 0;
     this.durable = false;
     this.#end = LogRun.BYTES;
+    this.#family = NO_FAMILY;
     this.retained = this.done = false;
     this.error = undefined;
     this.startedAt = 0;

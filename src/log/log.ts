@@ -38,6 +38,19 @@ export interface FrameContent {
   readonly durable: boolean;
 }
 
+/** Where the next frame goes, and what it says of those before. */
+export interface LogTail {
+  /** The segment's file, as the library knows it. */
+  readonly file: number;
+  /** The checksum of the last frame. */
+  readonly chain: number;
+  readonly segment: number;
+  readonly offset: number;
+  /** No frame reaches beyond. */
+  readonly end: number;
+  readonly synced: LogPosition;
+}
+
 export interface LogOptions {
   readonly segmentBytes: number;
   readonly direct: boolean;
@@ -175,6 +188,31 @@ export class Log {
 
   get isPreparing(): boolean {
     return this.#preparing;
+  }
+
+  /** The tail of the segment that is written in bytes, for whoever writes frames there by other means; `undefined` if it is not. */
+  get tail(): LogTail | undefined {
+    const current = this.#current;
+    if (current === undefined || current.blocks) return undefined;
+    return {
+      file: current.file.handle,
+      chain: this.#chain,
+      segment: current.number,
+      offset: this.#offset,
+      end: current.bytes,
+      synced: this.#synced,
+    };
+  }
+
+  /** Takes over so many unsynced frames that were written to the tail. */
+  grew(frames: number, offset: number, chain: number, frameEnd: number): void {
+    const current = this.#current!;
+    this.#lastSegment = current.number;
+    this.#lastOffset = frameEnd;
+    this.#offset = offset;
+    this.#chain = chain;
+    this.#frames += frames;
+    current.unsynced = true;
   }
 
   /** A job record that writes a frame at the log's end. REQUIRES: `makeRoom` was true. */

@@ -28,6 +28,7 @@ const LAST_SEQUENCE = MemtableHeader.lastSequence >> 3;
 const FIRST_SEGMENT = MemtableHeader.firstSegment >> 3;
 const NEWEST_RANGE = MemtableHeader.newestRange >> 2;
 const RANGE_COUNT = MemtableHeader.rangeCount >> 2;
+const IS_ACTIVE = MemtableHeader.isActive >> 2;
 const ENTRY_WORDS = MemtableEntry.BYTES >> 2;
 const OLDER = MemtableEntry.older >> 2;
 const PREVIOUS = MemtableEntry.previous >> 2;
@@ -92,6 +93,8 @@ export class Memtable {
     header[MemtableHeader.capacityWords >> 2] = Math.min(made.region.bytes / 4, 0xffff_ffff);
     header[MemtableHeader.references >> 2] = 1;
     header[MemtableHeader.family >> 2] = family;
+    header[MemtableHeader.budgetWords >> 2] = budgetBytes >> 2;
+    header[IS_ACTIVE] = 1;
     made.#publishSlots(FIRST_SLOT_COUNT, () => {});
     return made;
   }
@@ -146,6 +149,11 @@ export class Memtable {
   /** How many range tombstones there are. Zero, as it mostly is: no key of this memtable is under one. */
   get rangeCount(): number {
     return Atomics.load(this.#u32, RANGE_COUNT);
+  }
+
+  /** Nothing is added any more. REQUIRES: the log's tail is not lent. */
+  freeze(): void {
+    this.#u32[IS_ACTIVE] = 0;
   }
 
   /** Whether an entry of this size still belongs in here. */

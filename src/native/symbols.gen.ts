@@ -96,6 +96,18 @@ export const SYMBOLS = {
     result: "i32",
     nonblocking: true,
   },
+  varve_tail_lend: {
+    parameters: ["i32"],
+    result: "i32",
+  },
+  varve_tail_recall: {
+    parameters: ["i32"],
+    result: "i32",
+  },
+  varve_tail_commit: {
+    parameters: ["i32", "i32", "u32", "i32", "u32", "u32"],
+    result: "i32",
+  },
   varve_word_wait: {
     parameters: ["i32", "u32", "u32", "u32"],
     result: "i32",

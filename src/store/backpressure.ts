@@ -18,7 +18,10 @@ import type { Retention } from "./retention.ts";
 /** Beyond the total budget by this factor, writers wait; up to it, flushing is only begun. */
 const TOTAL_STOP_FACTOR = 1.25;
 /** Looking at every family takes its time: done once in so many committed bytes, and always while something is full. */
-const LOOK_EVERY_BYTES = 16 * 1024;
+const LOOK_EVERY_BYTES_MIN = 16 * 1024;
+const LOOK_EVERY_BYTES_MAX = 1 << 20;
+/** The same as a share of one memtable, or of all: it may be late by so much. */
+const LOOK_EVERY_SHARE = 1 / 32;
 /** More live segments than this are not kept for the sake of one idle family: its memtable is flushed. */
 const LIVE_SEGMENTS_MAX = 12;
 
@@ -93,19 +96,26 @@ export class Backpressure implements CommitHost {
     this.flusher.kick();
   }
 
+  get allowance(): number {
+    return this.#slowed ? 0 : this.#lookAgainAt - this.pipeline.counters.bytes;
+  }
+
   memoryObstacle(): Signal | undefined {
     if (this.pipeline.counters.bytes < this.#lookAgainAt) return undefined;
     const { met, running } = this.flusher;
     this.#lookAhead();
     let bytes = 0;
+    let smallest = this.totalBytesMax;
     let full: Family | undefined;
     for (const family of this.families.all()) {
       bytes += family.memtableBytes;
+      smallest = Math.min(smallest, family.tuning.writeBufferSize);
       if (family.isFull) full = family;
     }
     if (bytes > this.totalBytesMax) full = this.#relieve(bytes) ?? full;
     if (full === undefined) {
-      this.#lookAgainAt = this.pipeline.counters.bytes + LOOK_EVERY_BYTES;
+      const every = Math.max(LOOK_EVERY_SHARE * smallest, LOOK_EVERY_BYTES_MIN);
+      this.#lookAgainAt = this.pipeline.counters.bytes + Math.min(every, LOOK_EVERY_BYTES_MAX);
       return this.#treeObstacle();
     }
     if (met !== undefined && met.attempt === this.#awaitedFlush) {

@@ -13,6 +13,7 @@ import type { BlobWriter } from "../blob/blob_writer.ts";
 import type { BlobSegment } from "../blob/segment.ts";
 import type { LogPosition } from "../format/manifest_edit.ts";
 import type { Visibility } from "../commit/visibility.ts";
+import type { Pipeline } from "../commit/pipeline.ts";
 import type { Health } from "../log/health.ts";
 import type { Log } from "../log/log.ts";
 import { closeSegments, replayLog } from "../log/replay.ts";
@@ -44,6 +45,7 @@ interface Source {
   readonly files: Files;
   readonly manifest: Manifest;
   readonly log: Log;
+  readonly pipeline: Pick<Pipeline, "recall">;
   readonly values: BlobWriter;
   readonly visibility: Visibility;
   readonly health: Health;
@@ -170,6 +172,7 @@ function* copyMoment(store: Source, copy: Files): Task<void> {
 function takeMoment(store: Source): Moment {
   requireOpen(store);
   store.health.requireSound(ATTEMPT);
+  store.pipeline.recall();
   const { position } = store.log;
   const live = store.manifest.state;
   // Segments behind the end are empty, or hold what a recovery found to be behind it.

@@ -8,6 +8,7 @@ import { readSegmentFault } from "../blob/segment.ts";
 import { ValueMemory } from "../blob/value_memory.ts";
 import { Pipeline } from "../commit/pipeline.ts";
 import type { LogPosition, OperatorRecord } from "../format/manifest_edit.ts";
+import { TailLease } from "../commit/tail_lease.ts";
 import { Visibility } from "../commit/visibility.ts";
 import { Health } from "../log/health.ts";
 import { Log } from "../log/log.ts";
@@ -192,6 +193,7 @@ export class Store {
       this.visibility,
       this.backpressure,
       context,
+      new TailLease(foundation.core, foundation.handle),
     );
     this.flusher = new Flusher(
       files,
@@ -365,6 +367,7 @@ export class Store {
     if (running !== undefined) yield running;
     yield* this.compactor.quit(family);
     const tables = family.version.tables;
+    this.pipeline.recall();
     family.release();
     family.wake();
     yield* this.retention.remove(
@@ -384,8 +387,13 @@ export class Store {
     yield barrier;
     if (barrier.error !== undefined) throw barrier.error;
     const all = [...families];
-    for (const family of all) if (family.active.entryCount > 0) family.rotate();
+    this.#rotate(all);
     yield* this.flusher.flushAll(all);
+  }
+
+  #rotate(families: readonly Family[]): void {
+    this.pipeline.recall();
+    for (const family of families) if (family.active.entryCount > 0) family.rotate();
   }
 
   /** Makes a copy that opens as a store of its own: `checkpoint.ts`. */
@@ -469,6 +477,7 @@ export class Store {
   *#verifyLog(): Task<void> {
     const { logs, logEnds } = this.manifest.state;
     const { storeId } = this.manifest;
+    this.pipeline.recall();
     const record = { storeId, logs, logEnds: new Map(logEnds), cleanClose: this.log.position };
     yield* closeSegments(this.files, yield* replayLog(this.files, record, false, () => {}));
   }
@@ -479,6 +488,7 @@ export class Store {
    */
   *close(): Task<void> {
     this.#closed = true;
+    this.pipeline.keepTail();
     this.#syncTimer.stop();
     if (this.sharing !== undefined) yield* this.sharing.closing();
     try {
@@ -514,7 +524,7 @@ export class Store {
 
   *#flushVolatile(): Task<void> {
     const unflushed = this.#volatileFamilies();
-    for (const family of unflushed) if (family.active.entryCount > 0) family.rotate();
+    this.#rotate(unflushed);
     yield* this.flusher.flushAll(unflushed);
   }
 

@@ -162,10 +162,11 @@ export class Family {
 
   /**
    * Freezes the active memtable, if it holds anything, and begins one with room for an entry of this size.
-   * REQUIRES: the pipeline's claim, so that two rotations at once are one after the other.
+   * REQUIRES: the log's tail is not lent, and the pipeline's claim, so that two rotations at once are one after the other.
    */
   rotate(keyBytes = 0, valueBytes = 0): void {
     const full = this.active;
+    full.freeze();
     if (full.entryCount > 0) this.frozen.push(full);
     this.active = Memtable.create(this.id, this.#nextBudget(), keyBytes, valueBytes);
     if (full.entryCount === 0) this.#letGo(full);
@@ -213,6 +214,7 @@ export class Family {
 
   /** Lets go of everything that lies in memory. The family takes no further call. */
   release(): void {
+    this.active.freeze();
     for (const memtable of this.frozen.splice(0)) this.#letGo(memtable);
     this.#letGo(this.active);
     this.#letGo(this.version);

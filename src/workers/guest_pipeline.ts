@@ -4,10 +4,13 @@
  */
 import { VarveError } from "../base/errors.ts";
 import { whenWritesEnd } from "../commit/turn_end.ts";
+import { TailLease } from "../commit/tail_lease.ts";
 import { type Outcome, type WriteBuffer, WriteBufferPool } from "../commit/write_buffer.ts";
+import { nativeError } from "../native/failure.ts";
 import { StoreShared } from "../native/layout.gen.ts";
 import type { Foundation } from "../store/store.ts";
 import type { GuestLink } from "./guest_link.ts";
+import type { Mirror } from "./mirror.ts";
 
 const POISONED = StoreShared.poisoned >> 2;
 const BLOCK_MICROSECONDS = 2_000;
@@ -18,9 +21,13 @@ const SPINS_MAX = 200;
 export class GuestHealth {
   constructor(readonly foundation: Foundation) {}
 
+  get isSound(): boolean {
+    return Atomics.load(this.foundation.core.i32, POISONED) === 0;
+  }
+
   requireSound(attempt: string): void {
-    const { core, path } = this.foundation;
-    if (Atomics.load(core.i32, POISONED) === 0) return;
+    if (this.isSound) return;
+    const { path } = this.foundation;
     throw new VarveError("ERR_IO", `Cannot ${attempt}: writing ended with a failure`, { path });
   }
 }
@@ -30,7 +37,10 @@ export class GuestPipeline {
   #open: WriteBuffer | undefined;
   #closing = false;
 
-  constructor(readonly link: GuestLink, readonly health: GuestHealth) {
+  readonly #tail: TailLease;
+
+  constructor(readonly link: GuestLink, readonly health: GuestHealth, readonly mirror: Mirror) {
+    this.#tail = new TailLease(link.foundation.core, link.foundation.handle);
     link.onSettled = (buffer) => {
       if (!buffer.retained) this.pool.give(buffer);
     };
@@ -69,8 +79,14 @@ export class GuestPipeline {
   commitSync(buffer: WriteBuffer, durable: boolean): void {
     buffer.writeCount = 1;
     buffer.durable = durable;
-    buffer.retained = true;
     this.#closeOpen();
+    if (this.#commitAtTail(buffer)) {
+      const { error } = buffer;
+      this.pool.give(buffer);
+      if (error !== undefined) throw error;
+      return;
+    }
+    buffer.retained = true;
     const { link } = this;
     link.submit(buffer);
     if (link.engine === undefined) this.#block(buffer);
@@ -119,7 +135,33 @@ export class GuestPipeline {
     const open = this.#open;
     if (open === undefined) return;
     this.#open = undefined;
-    this.link.submit(open);
+    if (this.#commitAtTail(open)) this.pool.give(open);
+    else this.link.submit(open);
+  }
+
+  /** Commits a buffer by one call and settles it, where the host has lent the log's tail for such a one; else does nothing. */
+  #commitAtTail(buffer: WriteBuffer): boolean {
+    if (buffer.durable || buffer.plainFamily < 0) return false;
+    if (!this.link.isIdle || !this.health.isSound) return false;
+    // Pinned: the memtable is not released meanwhile.
+    this.mirror.enter();
+    let done: boolean | number = false;
+    try {
+      const family = this.mirror.families.get(buffer.plainFamily);
+      if (family !== undefined) done = this.#tail.commit(buffer, family.active.region.id);
+    } finally {
+      this.mirror.leave();
+    }
+    if (done === false) return false;
+    buffer.settle(done === true ? undefined : this.#failed(done));
+    return true;
+  }
+
+  /** The host finds the failure, and refuses every further write. */
+  #failed(result: number): VarveError {
+    this.link.words.ring();
+    const { path } = this.link.foundation;
+    return nativeError(result, "Cannot write the log", { path });
   }
 
   /** As the engine's pipeline does: no earlier than the end of the microtask queue, and behind what is on its way. */

@@ -43,12 +43,12 @@ export class GuestStore implements OpenStore {
   /** REQUIRES: there is a catalog. */
   constructor(readonly foundation: Foundation, readonly link: GuestLink) {
     this.health = new GuestHealth(foundation);
-    this.pipeline = new GuestPipeline(link, this.health);
     this.snapshots = this.visibility = new HeldSequences(
       link.slot,
       new Visibility(foundation.core),
     );
     this.#mirror = new Mirror(link.words, link.slot);
+    this.pipeline = new GuestPipeline(link, this.health, this.#mirror);
     this.#mirror.refresh();
     const { time, settings } = this.#mirror.catalog;
     this.clock = new GuestClock(foundation.disk, time, () => link.expires = true);

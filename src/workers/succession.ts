@@ -9,6 +9,7 @@
 import { inBlocks } from "../blob/value_memory.ts";
 import { readAddress } from "../format/blob_address.ts";
 import { KeyProbe } from "../memtable/key_probe.ts";
+import { Memtable } from "../memtable/memtable.ts";
 import {
   BlobAddress,
   EntryType,
@@ -22,6 +23,7 @@ import {
   SubmissionFlag,
   WorkerState,
 } from "../native/layout.gen.ts";
+import { TailLease } from "../commit/tail_lease.ts";
 import { Visibility } from "../commit/visibility.ts";
 import type { StoreId } from "../format/manifest_file.ts";
 import { native } from "../native/library.ts";
@@ -56,11 +58,14 @@ export interface Ambition {
 /** Opens the store in this Worker. REQUIRES: it has just claimed to be the host. */
 export function* takeOver(link: GuestLink, ambition: Ambition): Task<Hosting> {
   const { foundation, words, slot } = link;
+  // Nobody commits any more until this Worker lends what will then be its own.
+  new TailLease(foundation.core, foundation.handle).recall();
   for (const index of words.occupied()) {
     // Jobs that it had begun end here; nothing of it reaches the disk any more.
     if (words.stateOf(index) === WorkerState.dead) closeSession(words.slot(index).session);
   }
   const old = words.generation === 0 ? undefined : readText(words.catalog) as Catalog;
+  for (const { active } of old?.families ?? []) Memtable.borrowed(region(active)).freeze();
   // What a failed write left is found out by the replay, as by any other reopen.
   Atomics.store(words.i32, POISONED, 0);
   const witness = new Witness(words, old);

@@ -588,7 +588,11 @@ pub const MemtableHeader = extern struct {
     newest_range: u32,
     /// How many range tombstones there are. Atomic; published after the tombstone is reachable.
     range_count: u32,
-    reserved: [5]u64,
+    /// Entries go in here as long as they end below this word. Written before the memtable is anybody's.
+    budget_words: u32,
+    /// One while it is its family's active memtable. Written while the log's tail is not lent.
+    is_active: u32,
+    reserved: [4]u64,
 };
 
 pub const memtable_header_words: u32 = @sizeOf(MemtableHeader) / 4;
@@ -829,7 +833,47 @@ pub const WorkerSlot = extern struct {
     requests: [request_count]WorkerRequest,
     submissions: [submission_count]Submission,
 };
+
+/// The log's tail, lent to whoever commits plain writes without asking the host (docs/workers.md). The host writes it while it is not
+/// lent, the library while it is, under a lock of its own; so no word is atomic.
+pub const TailLease = extern struct {
+    is_lent: u32,
+    /// The session whose file it is.
+    session: i32,
+    /// The segment's file; zero: nothing that is logged may be committed.
+    file: i32,
+    /// Checksum of the last frame.
+    chain: u32,
+    segment: f64,
+    /// Where the next frame starts, and where the room for frames ends.
+    offset: f64,
+    end: f64,
+    synced_segment: f64,
+    synced_offset: f64,
+    /// Bytes of runs that may be committed before the host looks again.
+    allowance: f64,
+    // What was done since it was lent.
+    /// Where the last frame ended, without padding.
+    frame_end: f64,
+    frames: u32,
+    groups: u32,
+    writes: f64,
+    entries: f64,
+    bytes: f64,
+    /// Of groups of more than one write, logged.
+    bytes_coalesced: f64,
+    puts: u32,
+    deletes: u32,
+    merges: u32,
+    /// The log write that failed, which ended the lease.
+    failure: i32,
+};
+
+/// What `varve_tail_commit` returns beside zero and failures.
+pub const tail_refused: u32 = 1;
+
 pub const workers_shared_offset: u32 = 2048;
+pub const tail_lease_offset: u32 = 3072;
 pub const worker_slots_offset: u32 = 4096;
 pub const core_region_bytes: u32 = worker_slots_offset + worker_count_max * @sizeOf(WorkerSlot);
 
@@ -851,7 +895,7 @@ pub const shared_structs = .{
     GetJob,        CursorJob,       BlobAddress,    MergeStack,       LogSegmentHeader,  LogFrame,
     LogRun,        LogEntry,        MemtableHeader, MemtableEntry,    GetResult,         CursorRequest,
     PageHeader,    Counters,        StoreShared,    BlobWriteJob,     BlobReadJob,       BlobSegmentHeader,
-    WorkersShared, WorkerSlot,      Submission,     WorkerRequest,
+    WorkersShared, WorkerSlot,      Submission,     WorkerRequest,    TailLease,
 };
 pub const shared_enums = .{
     Code,      DiskOperation, FileKind,      JobState,  Lane,        Opcode,
@@ -872,6 +916,8 @@ comptime {
     std.debug.assert(@sizeOf(MemtableEntry) == 24);
     std.debug.assert(@sizeOf(StoreShared) <= store_completions_offset);
     std.debug.assert(@sizeOf(StoreShared) <= workers_shared_offset);
+    std.debug.assert(workers_shared_offset + @sizeOf(WorkersShared) <= tail_lease_offset);
+    std.debug.assert(tail_lease_offset + @sizeOf(TailLease) <= worker_slots_offset);
     std.debug.assert(@sizeOf(WorkerSlot) % 64 == 0 and @offsetOf(WorkerSlot, "pinned_generation") == 64);
     std.debug.assert(@offsetOf(WorkerSlot, "done") == 128 and @offsetOf(WorkerSlot, "requests") == 192);
     std.debug.assert(job_count * 4 <= store_jobs_offset - store_completions_offset);

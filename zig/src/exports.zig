@@ -14,6 +14,7 @@ const store_registry = @import("store.zig");
 const system = @import("system.zig");
 const table_inspection = @import("table_inspection.zig");
 const tables = @import("tables.zig");
+const tail_lease = @import("tail_lease.zig");
 const Fault = @import("fault.zig").Fault;
 const threads = @import("threads.zig");
 const words = @import("words.zig");
@@ -192,6 +193,28 @@ pub export fn varve_store_wait(store: i32, seen: u32, timeout_us: u32) i32 {
     const found = store_registry.acquire(store) orelse return closed;
     defer store_registry.release(store);
     return found.runner.wait(seen, timeout_us);
+}
+
+/// Lends the tail of the log, as the host has described it in the core's `TailLease`.
+pub export fn varve_tail_lend(store: i32) i32 {
+    const found = store_registry.acquire(store) orelse return closed;
+    defer store_registry.release(store);
+    return tail_lease.lend(found);
+}
+
+/// Takes it back: nobody commits there any more, and what was committed stands in the `TailLease`. One if it was lent.
+pub export fn varve_tail_recall(store: i32) i32 {
+    const found = store_registry.acquire(store) orelse return closed;
+    defer store_registry.release(store);
+    return tail_lease.recall(found);
+}
+
+/// Commits the run in front of a region to the log (if `logged`) and to a memtable, visible at once. Zero; `tail_refused`, with
+/// nothing done; or errno: the log's write failed. REQUIRES: the caller keeps the memtable from being released.
+pub export fn varve_tail_commit(store: i32, run: i32, bytes: u32, memtable: i32, write_count: u32, logged: u32) i32 {
+    const found = store_registry.acquire(store) orelse return closed;
+    defer store_registry.release(store);
+    return tail_lease.commit(found, run, bytes, memtable, write_count, logged != 0);
 }
 
 /// One when the word at a byte offset of a region is no longer `seen`; zero after the timeout or a signal.

@@ -7,12 +7,24 @@ const builtin = @import("builtin");
 const c = std.c;
 const linux = std.os.linux;
 
+/// Some ten microseconds.
+const spins_max = 500;
+
 pub const Mutex = struct {
     inner: c.pthread_mutex_t = .{},
 
     pub fn lock(self: *Mutex) void {
         const result = c.pthread_mutex_lock(&self.inner);
         std.debug.assert(result == .SUCCESS);
+    }
+
+    /// For what is held for a microsecond or two: going to sleep would take longer.
+    pub fn lockSpinning(self: *Mutex) void {
+        for (0..spins_max) |_| {
+            if (c.pthread_mutex_trylock(&self.inner) == .SUCCESS) return;
+            std.atomic.spinLoopHint();
+        }
+        self.lock();
     }
 
     pub fn unlock(self: *Mutex) void {

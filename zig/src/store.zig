@@ -46,12 +46,14 @@ pub const Core = struct {
     sessions: [abi.worker_count_max]?*Store = @splat(null),
     session_count: u32 = 0,
     next: ?*Core = null,
+    /// Whoever commits to the log's tail: tail_lease.zig.
+    tail_mutex: locks.Mutex = .{},
 
-    fn part(self: *const Core, comptime T: type, offset: u32) *T {
+    pub fn part(self: *const Core, comptime T: type, offset: u32) *T {
         return @ptrCast(@alignCast(region.part(self.shared_region, offset, @sizeOf(T)).?.ptr));
     }
 
-    fn shared(self: *const Core) *abi.StoreShared {
+    pub fn shared(self: *const Core) *abi.StoreShared {
         return self.part(abi.StoreShared, 0);
     }
 

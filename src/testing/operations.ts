@@ -39,6 +39,8 @@ export type StoreOperation =
     readonly durability: WriteDurability;
     /** Whether the program waits for it, and for everything before it, before it goes on. */
     readonly awaited: boolean;
+    /** By a call that blocks (`putSync`, `writeSync`, …). Default: false. */
+    readonly blocking?: boolean;
   }
   /** A put with a `ttl`, in milliseconds. */
   | {
@@ -125,6 +127,7 @@ export function storeOperations(
     ),
     durability,
     awaited,
+    blocking: fc.boolean(),
   });
   const settle = fc.record({
     type: all

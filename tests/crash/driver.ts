@@ -1,7 +1,7 @@
 /** Carries operations out on a store, and keeps the history. */
 import assert from "node:assert/strict";
 import { type ColumnFamily, Varve, VarveError, type WriteBatch } from "../../mod.ts";
-import type { SimulatedDisk, StoreOperation } from "../../testing.ts";
+import type { SimulatedDisk, StoreOperation, WriteDurability } from "../../testing.ts";
 import { JOINING } from "../entries.ts";
 import { type Change, History, type State, type Write } from "./history.ts";
 import { SMALL } from "./support.ts";
@@ -77,9 +77,9 @@ export class Driver {
     switch (operation.type) {
       case "write": {
         const write = history.write(operation.changes, operation.durability);
-        const batch = db.batch();
-        for (const change of write.changes) this.#add(batch, change);
-        const done = batch.write({ durability: operation.durability });
+        const done = operation.blocking
+          ? this.#writeSync(write)
+          : this.#batch(write).write({ durability: operation.durability });
         await this.#issue(this.#settled(write, done), operation.awaited);
         break;
       }
@@ -145,6 +145,38 @@ export class Driver {
           expected(error);
         }
       }
+    }
+  }
+
+  #batch({ changes }: Write): WriteBatch {
+    const batch = this.db.batch();
+    for (const change of changes) this.#add(batch, change);
+    return batch;
+  }
+
+  /** By a blocking call, of which one change has its own. */
+  #writeSync(write: Write): Promise<void> {
+    const { changes: [change, ...others], durability } = write;
+    try {
+      if (change === undefined || others.length > 0) this.#batch(write).writeSync({ durability });
+      else this.#changeSync(change, durability);
+      return Promise.resolve();
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #changeSync(change: Change, durability: WriteDurability): void {
+    const family = this.#families.get(change.family)!;
+    switch (change.type) {
+      case "put":
+        return family.putSync(change.key, change.value, { durability });
+      case "delete":
+        return family.deleteSync(change.key, { durability });
+      case "merge":
+        return family.mergeSync(change.key, change.value, { durability });
+      case "deleteRange":
+        return family.deleteRangeSync({ gte: change.from, lt: change.to }, { durability });
     }
   }
 

@@ -87,6 +87,8 @@ const MISTAKES: readonly (readonly [Mistake, Bounds])[] = [
   ["successor commits taken writes again", DEATHS],
   ["successor settles before it publishes", DEATHS],
   ["successor shows numbers that nothing was written under", DEATHS],
+  ["takes writes while the tail is lent", ORDER],
+  ["successor leaves old memtables active", READS],
   ["nobody succeeds", DEATHS],
 ];
 

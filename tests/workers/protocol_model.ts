@@ -1,7 +1,8 @@
 /**
  * The protocol of `docs/workers.md` as a model small enough to run through all of its interleavings: guests with rings, a host with
- * its stages, a log, memory, the visible number, the catalog and its pins, and succession. Each step is one store, load or
- * compare-and-swap of a shared word, or one act that the others see whole (a frame in the log, a job's end).
+ * its stages, a log, memory, the visible number, the catalog and its pins, the log's tail, lent or not, and succession. Each step is
+ * one store, load or compare-and-swap of a shared word, or one act that the others see whole (a frame in the log, a job's end, a
+ * commit at the tail).
  *
  * Between any two steps a Worker may die. `protocol.test.ts` says what must hold.
  */
@@ -28,6 +29,8 @@ export type Mistake =
   | "successor commits taken writes again"
   | "successor settles before it publishes"
   | "successor shows numbers that nothing was written under"
+  | "takes writes while the tail is lent"
+  | "successor leaves old memtables active"
   | "nobody succeeds";
 
 interface Worker {
@@ -78,6 +81,10 @@ export interface State {
   /** Generation of the newest catalog; the oldest one whose memory is still there. */
   catalog: number;
   oldest: number;
+  /** Whether the host has lent the log's tail. */
+  lent: boolean;
+  /** The first catalog that names the memtables which take entries now. */
+  active: number;
   rotations: number;
   deaths: number;
 }
@@ -105,10 +112,15 @@ export function begin({ workers }: Bounds): State {
     inMemory: 0,
     catalog: 1,
     oldest: 1,
+    lent: false,
+    active: 1,
     rotations: 0,
     deaths: 0,
   };
 }
+
+/** No catalog names what takes entries. */
+const NONE_YET = Number.MAX_SAFE_INTEGER;
 
 export class Violation extends Error {}
 
@@ -126,7 +138,7 @@ export function* steps(
 ): Iterable<Step> {
   for (const [index, worker] of state.workers.entries()) {
     if (!worker.alive) continue;
-    yield* guestSteps(state, index, worker, bounds);
+    yield* guestSteps(state, index, worker, bounds, mistake);
     if (state.deaths < bounds.deaths) {
       yield (next) => {
         next.deaths++;
@@ -135,7 +147,7 @@ export function* steps(
     }
   }
   yield* hostSteps(state, bounds, mistake);
-  if (mistake !== "nobody succeeds") yield* succession(state);
+  if (mistake !== "nobody succeeds") yield* succession(state, mistake);
 }
 
 function* guestSteps(
@@ -143,10 +155,16 @@ function* guestSteps(
   index: number,
   worker: Worker,
   { writes, reads }: Bounds,
+  mistake: Mistake | undefined,
 ): Iterable<Step> {
   // One write at a time, as `putSync` makes them.
   if (worker.submitted < writes && worker.acknowledged === worker.submitted) {
     yield (next) => void next.workers[index].submitted++;
+    // By the catalog that it has pinned; where nobody reads, by the newest.
+    const pinned = reads ? worker.pinned : state.catalog;
+    const isActive = pinned >= state.active || mistake === "successor leaves old memtables active";
+    const isPinned = !reads || worker.reading === 2;
+    if (state.lent && isActive && isPinned) yield (next) => commitAtTail(next, index, pinned);
   }
   if (worker.acknowledged < worker.done) {
     yield (next) => {
@@ -178,6 +196,22 @@ function* guestSteps(
   }
 }
 
+/** One native call: nobody dies within it. */
+function commitAtTail(state: State, index: number, pinned: number): void {
+  const worker = state.workers[index];
+  const number = ++worker.submitted;
+  const id = idOf(index, number);
+  state.numbers[id] = ++state.given;
+  enterLog(state, id);
+  if (pinned < state.active) throw new Violation("an acknowledged write is where nobody looks");
+  state.visible = state.given;
+  state.inMemory++;
+  // It is in no ring: the host has nothing to take.
+  state.taken[index] = worker.done = number;
+  worker.acknowledged = number;
+  checkAcknowledged(state, id);
+}
+
 function checkAcknowledged(state: State, id: number): void {
   const place = state.log.indexOf(id);
   if (place < 0) throw new Violation("an acknowledged write is in no log");
@@ -202,6 +236,8 @@ function* hostSteps(
   };
   switch (stage) {
     case "idle":
+      yield (next) => void (next.lent = !next.lent);
+      if (state.lent && mistake !== "takes writes while the tail is lent") break;
       for (const [index, { alive, submitted }] of state.workers.entries()) {
         if (!alive || state.taken[index] >= submitted) continue;
         yield (next) => {
@@ -213,6 +249,7 @@ function* hostSteps(
         yield (next) => {
           next.rotations++;
           next.stage = "published";
+          next.active = next.catalog + 1;
           if (mistake === "releases without looking at pins") next.oldest = next.catalog + 1;
           if (mistake !== "looks at pins before it publishes") next.catalog++;
           else if (isFree(next)) next.oldest = next.catalog + 1;
@@ -280,13 +317,15 @@ function isFree({ workers, catalog }: State): boolean {
 }
 
 /** Whoever finds the host dead claims its place. */
-function* succession(state: State): Iterable<Step> {
+function* succession(state: State, mistake: Mistake | undefined): Iterable<Step> {
   const { host, workers } = state;
   if (host >= 0 && workers[host].alive) return;
   for (const [index, { alive }] of workers.entries()) {
     if (!alive) continue;
     yield (next) => {
       next.host = index;
+      next.lent = false;
+      if (mistake !== "successor leaves old memtables active") next.active = NONE_YET;
       // What the last host's JavaScript knew is gone; its frame is in the log, or it is not.
       next.stage = "replayed";
       next.group = -1;
@@ -334,6 +373,7 @@ function* successorSteps(state: State, mistake: Mistake | undefined): Iterable<S
       // Its first catalog, with everything that the log has; then everybody may see that.
       yield (next) => {
         next.catalog++;
+        next.active = next.catalog;
         next.inMemory = next.log.length;
         next.stage = "restored";
       };

@@ -42,6 +42,7 @@ test {
     _ = @import("merge_chain.zig");
     _ = @import("entry_meaning.zig");
     _ = @import("tests/skip_list_test.zig");
+    _ = @import("tests/tail_lease_test.zig");
     _ = @import("tests/cursor_test.zig");
     _ = @import("tests/model_test.zig");
     _ = @import("tests/table_io_test.zig");

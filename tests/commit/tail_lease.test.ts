@@ -1,0 +1,104 @@
+/** Plain writes by blocking calls, which commit at the log's tail while it is lent: `docs/architecture.md`. */
+import assert from "node:assert/strict";
+import { SimulatedDisk } from "../../testing.ts";
+import { Varve } from "../../mod.ts";
+import { temporaryDirectory, test } from "../harness.ts";
+
+const TEXT = { keyEncoding: "utf8", valueEncoding: "utf8" } as const;
+const BUFFERED = { ...TEXT, durability: "buffered" } as const;
+
+test("keys of every length are the same keys, however their entries came into memory", async () => {
+  await using db = await Varve.open(temporaryDirectory(), BUFFERED);
+  const expected = new Map<string, string>();
+  for (let round = 0; round < 3; round++) {
+    for (let length = 0; length <= 80; length++) {
+      for (const letter of ["a", "é", "日"]) {
+        const key = letter.repeat(length);
+        const value = `${round} ${key}`;
+        if ((round + length) % 2 === 0) db.putSync(key, value);
+        else await db.put(key, value);
+        expected.set(key, value);
+        if (length % 7 === round) {
+          db.deleteSync(key);
+          expected.delete(key);
+        }
+      }
+    }
+  }
+  for (const [key, value] of expected) assert.equal(db.getSync(key), value, `key ${key}`);
+  assert.deepEqual(new Map(db.entries()), expected);
+  assert.equal(await db.count(), expected.size);
+});
+
+test("blocking writes count as what they are, each in a group and a call of its own", async () => {
+  await using db = await Varve.open(temporaryDirectory(), { ...BUFFERED, mergeOperator: "append" });
+  db.putSync("first", "makes the segment");
+  const before = db.stats().write;
+  for (let index = 0; index < 100; index++) {
+    db.putSync(`key ${index}`, "value");
+    db.deleteSync(`key ${index}`);
+    db.mergeSync("merged", "x");
+  }
+  const after = db.stats().write;
+  assert.equal(after.puts - before.puts, 100);
+  assert.equal(after.deletes - before.deletes, 100);
+  assert.equal(after.merges - before.merges, 100);
+  assert.equal(after.batches - before.batches, 300);
+  assert.equal(after.groups - before.groups, 300);
+  assert.equal(after.writesIn - before.writesIn, 300);
+  assert.equal(after.callsOut - before.callsOut, 300);
+  assert.equal(after.syncs - before.syncs, 0);
+});
+
+test("a sync, a flush and a close cover what was committed at the tail before them", async () => {
+  for (const settle of ["sync", "flush", "close"] as const) {
+    for (let seed = 0; seed < 20; seed++) {
+      using disk = new SimulatedDisk({ seed });
+      const db = await Varve.open("/data", { ...BUFFERED, disk });
+      for (let index = 0; index < 30; index++) db.putSync(`key ${index}`, "value");
+      await db[settle]();
+      disk.crash();
+      await using again = await Varve.open("/data", { ...BUFFERED, disk });
+      assert.equal(await again.count(), 30, `after a ${settle}, seed ${seed}`);
+    }
+  }
+});
+
+test("a blocking put follows what its caller has not awaited", async () => {
+  await using db = await Varve.open(temporaryDirectory(), BUFFERED);
+  for (let index = 0; index < 200; index++) {
+    const pending = db.put("key", `pending ${index}`, {
+      durability: index % 3 ? "buffered" : "sync",
+    });
+    db.putSync("key", `blocking ${index}`);
+    await pending;
+    assert.equal(db.getSync("key"), `blocking ${index}`);
+  }
+});
+
+test("a write that fails at the tail ends writing, and its key is not seen", async () => {
+  using disk = new SimulatedDisk({ seed: 3 });
+  const db = await Varve.open("/data", { ...BUFFERED, disk });
+  db.putSync("before", "value");
+  db.putSync("at the tail", "value");
+  disk.failNext("write");
+  assert.throws(() => db.putSync("failing", "value"), { code: "ERR_IO", errnoName: "EIO" });
+  assert.equal(db.getSync("failing"), undefined);
+  assert.throws(() => db.putSync("later", "value"), { code: "ERR_IO" });
+  await assert.rejects(db.put("later", "value"), { code: "ERR_IO" });
+  assert.equal(db.getSync("at the tail"), "value");
+  assert.notEqual(db.stats().failure, null);
+  await db.close().catch((error) => assert.equal(error.code, "ERR_IO"));
+});
+
+test("checkpoints between blocking puts hold exactly those before them", async () => {
+  await using db = await Varve.open(temporaryDirectory(), BUFFERED);
+  for (let round = 0; round < 4; round++) {
+    for (let index = 0; index < 25; index++) db.putSync(`key ${round} ${index}`, "value");
+    const directory = `${temporaryDirectory()}/copy`;
+    await db.checkpoint(directory);
+    db.putSync("after", "the checkpoint");
+    await using copy = await Varve.open(directory, BUFFERED);
+    assert.equal(await copy.count(), 25 * (round + 1) + (round > 0 ? 1 : 0));
+  }
+});

@@ -39,12 +39,26 @@ const VALUE_BYTES = MemtableEntry.valueBytes >> 2;
 const HIGH_MASK = 0xff_ffff;
 const TYPE_SHIFT = 24;
 
+/**
+ * The point index is extendible hashing: a directory of slot arrays, chosen by the hash's high half, probed from its low half. The first
+ * array grows to this size; from then on a crowded one is split in two, and no step takes more than some tens of microseconds.
+ */
 const FIRST_SLOT_COUNT = 256;
-/** Small arrays grow fourfold, large ones twofold: a growth step stays below a few milliseconds and a few MiB. */
-const FOURFOLD_SLOT_COUNT_MAX = 1 << 16;
+const SLOT_COUNT_MAX = 4096;
 /** Slots per key stay above 4/3. */
 const LOAD_NUMERATOR = 4;
 const LOAD_DENOMINATOR = 3;
+/** Where a hash chooses the array. */
+const ARRAY_SHIFT = 16;
+/** A split belongs to at least so many keys for each array there may be: others, whose hashes were made to collide, get a larger array. */
+const SPLIT_KEYS_MIN = 1024;
+/** Words before an array's first slot: its keys, how many bits of the hash its keys share, its slots. */
+const ARRAY_KEYS = -3;
+const ARRAY_DEPTH = -2;
+const ARRAY_SLOTS = -1;
+const ARRAY_HEADER_WORDS = 3;
+/** The word before the directory: how many arrays it has room for, less one. */
+const DIRECTORY_MASK = -1;
 
 /** A region has at most 4 GiB: a larger budget is not used up, the memtable is full at this. */
 const BUDGET_BYTES_MAX = 1.25 * 1024 ** 3;
@@ -92,7 +106,8 @@ export class Memtable {
     header[MemtableHeader.capacityWords >> 2] = Math.min(made.region.bytes / 4, 0xffff_ffff);
     header[MemtableHeader.references >> 2] = 1;
     header[MemtableHeader.family >> 2] = family;
-    made.#publishSlots(FIRST_SLOT_COUNT, () => {});
+    const first = made.#newArray(FIRST_SLOT_COUNT, 0);
+    made.#publishDirectory(0, () => first);
     return made;
   }
 
@@ -112,8 +127,7 @@ export class Memtable {
     valueBytes: number,
   ): Memtable {
     const words = ENTRY_WORDS + wordsOf(keyBytes) + wordsOf(valueBytes) + MEMTABLE_HEADER_WORDS +
-      1 +
-      2 * FIRST_SLOT_COUNT;
+      arrayWords(FIRST_SLOT_COUNT) + 2;
     const budget = Math.min(budgetBytes, BUDGET_BYTES_MAX);
     return words * 4 <= budget
       ? Memtable.#make(family, budget, reservedBytes(budget))
@@ -169,11 +183,12 @@ export class Memtable {
   ): void {
     const u32 = this.#u32;
     const entry = this.#allocate(key.bytes, valueBytes);
-    const slots = this.#slotsWithRoom();
-    const slot = this.#slotOf(slots, key);
+    const array = this.#arrayWithRoom(key.hash);
+    const slot = this.#slotOf(array, key);
     this.#fill(entry, u32[slot + 1], key, type, sequence, valueStart, valueBytes);
     if (u32[slot + 1] === 0) {
       u32[slot] = key.hash;
+      u32[array + ARRAY_KEYS]++;
       u32[MemtableHeader.keyCount >> 2]++;
     }
     this.#count(type, sequence, segment);
@@ -221,8 +236,7 @@ export class Memtable {
   /** The newest entry of a key up to a sequence number, as a word offset; zero if there is none. */
   find(key: KeyProbe, sequence: number): number {
     const u32 = this.#u32;
-    const slots = Atomics.load(u32, SLOTS);
-    const slot = this.#slotOf(slots, key);
+    const slot = this.#slotOf(this.#arrayOf(key.hash), key);
     let entry = Atomics.load(u32, slot + 1);
     if (entry === 0) return 0;
     const high = sequenceHigh(sequence);
@@ -261,14 +275,10 @@ export class Memtable {
   approximateBytes(lower: Uint8Array, upper: Uint8Array | undefined): number {
     const u32 = this.#u32;
     const { u8 } = this.region;
-    const slots = Atomics.load(u32, SLOTS);
-    const end = slots + 2 * u32[slots - 1];
     let sampled = 0;
     let bytes = 0;
-    for (let slot = slots; slot < end && sampled < SAMPLED_KEYS_MAX; slot += 2) {
-      const entry = Atomics.load(u32, slot + 1);
-      if (entry === 0) continue;
-      sampled++;
+    for (const entry of this.#newestEntries()) {
+      if (sampled++ === SAMPLED_KEYS_MAX) break;
       const start = (entry + ENTRY_WORDS) << 2;
       const key = u8.subarray(start, start + u32[entry + KEY_BYTES]);
       if (compareBytes(key, lower) < 0) continue;
@@ -320,13 +330,21 @@ export class Memtable {
     else if (f64[FIRST_SEGMENT] === 0) f64[FIRST_SEGMENT] = segment;
   }
 
-  /** The slot that holds the key, or the empty one where it belongs: word offset of the pair. */
-  #slotOf(slots: number, key: KeyProbe): number {
+  /** The array that a hash belongs to. */
+  #arrayOf(hash: number): number {
     const u32 = this.#u32;
-    const mask = u32[slots - 1] - 1;
+    const directory = Atomics.load(u32, SLOTS);
+    const index = (hash >>> ARRAY_SHIFT) & u32[directory + DIRECTORY_MASK];
+    return Atomics.load(u32, directory + index);
+  }
+
+  /** The slot that holds the key, or the empty one where it belongs: word offset of the pair. */
+  #slotOf(array: number, key: KeyProbe): number {
+    const u32 = this.#u32;
+    const mask = u32[array + ARRAY_SLOTS] - 1;
     const { hash } = key;
     for (let index = hash & mask;; index = (index + 1) & mask) {
-      const slot = slots + 2 * index;
+      const slot = array + 2 * index;
       const entry = Atomics.load(u32, slot + 1);
       if (entry === 0) return slot;
       if (u32[slot] === hash && this.#keyEquals(entry, key)) return slot;
@@ -346,41 +364,124 @@ export class Memtable {
     return true;
   }
 
-  /** The current slot array, grown first if one more key would crowd it. */
-  #slotsWithRoom(): number {
+  /** The newest entry of each key, in the order of the hashes. */
+  *#newestEntries(): Iterable<number> {
     const u32 = this.#u32;
-    const slots = u32[SLOTS];
-    const slotCount = u32[slots - 1];
-    const keyCount = u32[MemtableHeader.keyCount >> 2];
-    if ((keyCount + 1) * LOAD_NUMERATOR <= slotCount * LOAD_DENOMINATOR) return slots;
-    const factor = slotCount <= FOURFOLD_SLOT_COUNT_MAX ? 4 : 2;
-    return this.#publishSlots(slotCount * factor, (grown, mask) => {
-      for (let slot = slots; slot < slots + 2 * slotCount; slot += 2) {
-        const entry = u32[slot + 1];
-        if (entry === 0) continue;
-        let index = u32[slot] & mask;
-        while (u32[grown + 2 * index + 1] !== 0) index = (index + 1) & mask;
-        u32[grown + 2 * index] = u32[slot];
-        u32[grown + 2 * index + 1] = entry;
+    const directory = Atomics.load(u32, SLOTS);
+    for (let index = 0; index <= u32[directory + DIRECTORY_MASK]; index++) {
+      const array = Atomics.load(u32, directory + index);
+      if (index >>> u32[array + ARRAY_DEPTH] !== 0) continue; // seen already
+      const end = array + 2 * u32[array + ARRAY_SLOTS];
+      for (let slot = array; slot < end; slot += 2) {
+        const entry = Atomics.load(u32, slot + 1);
+        if (entry !== 0) yield entry;
       }
-    });
+    }
   }
 
-  /** Allocates a slot array, lets `fill` copy into it, and makes it the one that readers find. */
-  #publishSlots(slotCount: number, fill: (slots: number, mask: number) => void): number {
-    const u32 = this.#u32;
-    const words = 1 + 2 * slotCount;
-    const start = Atomics.add(u32, TAIL, words);
-    assert(
-      start + words <= u32.length,
-      "a memtable's reserve holds its indexes",
-    );
-    const slots = start + 1;
-    u32[start] = slotCount;
-    u32.fill(0, slots, slots + 2 * slotCount);
-    fill(slots, slotCount - 1);
-    u32[MemtableHeader.slotCount >> 2] = slotCount;
-    Atomics.store(u32, SLOTS, slots);
-    return slots;
+  /** The array that a hash belongs to, with room for one more key. */
+  #arrayWithRoom(hash: number): number {
+    let array = this.#arrayOf(hash);
+    while (this.#isCrowded(array)) {
+      this.#makeRoom(array, hash);
+      array = this.#arrayOf(hash);
+    }
+    return array;
   }
+
+  #isCrowded(array: number): boolean {
+    const u32 = this.#u32;
+    return (u32[array + ARRAY_KEYS] + 1) * LOAD_NUMERATOR >
+      u32[array + ARRAY_SLOTS] * LOAD_DENOMINATOR;
+  }
+
+  /** Replaces an array by a larger one, or by two. Readers find the old one or the new ones, whole. */
+  #makeRoom(array: number, hash: number): void {
+    const u32 = this.#u32;
+    const slotCount = u32[array + ARRAY_SLOTS];
+    const depth = u32[array + ARRAY_DEPTH];
+    const isSplit = slotCount >= SLOT_COUNT_MAX && depth < 32 - ARRAY_SHIFT &&
+      u32[MemtableHeader.keyCount >> 2] >= SPLIT_KEYS_MIN * 2 ** depth;
+    const even = isSplit
+      ? this.#newArray(slotCount, depth + 1)
+      : this.#newArray(slotCount * (slotCount < SLOT_COUNT_MAX ? 4 : 2), depth);
+    const odd = isSplit ? this.#newArray(slotCount, depth + 1) : even;
+    this.#move(array, even, odd, ARRAY_SHIFT + depth);
+    this.#replace((hash >>> ARRAY_SHIFT) & (2 ** depth - 1), depth, even, odd);
+    u32[MemtableHeader.slotCount >> 2] -= slotCount;
+  }
+
+  /** Copies an array's keys, by one bit of their hashes. */
+  #move(array: number, even: number, odd: number, bit: number): void {
+    const u32 = this.#u32;
+    const end = array + 2 * u32[array + ARRAY_SLOTS];
+    const mask = u32[even + ARRAY_SLOTS] - 1;
+    let evenCount = 0;
+    for (let slot = array; slot < end; slot += 2) {
+      const entry = u32[slot + 1];
+      if (entry === 0) continue;
+      const hash = u32[slot];
+      const isOdd = ((hash >>> bit) & 1) === 1;
+      const target = isOdd ? odd : even;
+      if (!isOdd) evenCount++;
+      let index = hash & mask;
+      while (u32[target + 2 * index + 1] !== 0) index = (index + 1) & mask;
+      u32[target + 2 * index] = hash;
+      u32[target + 2 * index + 1] = entry;
+    }
+    const count = u32[array + ARRAY_KEYS];
+    u32[odd + ARRAY_KEYS] = odd === even ? count : count - evenCount;
+    if (odd !== even) u32[even + ARRAY_KEYS] = evenCount;
+  }
+
+  /** Puts arrays in the place of the one whose hashes end, above `ARRAY_SHIFT`, in the `depth` bits of `ending`. */
+  #replace(ending: number, depth: number, even: number, odd: number): void {
+    const u32 = this.#u32;
+    const directory = u32[SLOTS];
+    const mask = u32[directory + DIRECTORY_MASK];
+    const now = (index: number): number => (index >>> depth) & 1 ? odd : even;
+    if (even !== odd && 2 ** depth > mask) {
+      const isHere = (index: number): boolean => (index & mask) === ending;
+      this.#publishDirectory(
+        depth + 1,
+        (index) => isHere(index) ? now(index) : u32[directory + (index & mask)],
+      );
+      return;
+    }
+    for (let index = ending; index <= mask; index += 2 ** depth) {
+      Atomics.store(u32, directory + index, now(index));
+    }
+  }
+
+  /** An empty array: the memory behind the tail was never written to. */
+  #newArray(slotCount: number, depth: number): number {
+    const u32 = this.#u32;
+    const start = this.#take(arrayWords(slotCount));
+    // A pair lies within one cache line.
+    const array = (start + ARRAY_HEADER_WORDS + 1) & ~1;
+    u32[array + ARRAY_DEPTH] = depth;
+    u32[array + ARRAY_SLOTS] = slotCount;
+    u32[MemtableHeader.slotCount >> 2] += slotCount;
+    return array;
+  }
+
+  /** Makes a directory of 2^depth arrays the one that readers find. */
+  #publishDirectory(depth: number, arrayAt: (index: number) => number): void {
+    const u32 = this.#u32;
+    const count = 2 ** depth;
+    const directory = this.#take(1 + count) + 1;
+    u32[directory + DIRECTORY_MASK] = count - 1;
+    for (let index = 0; index < count; index++) u32[directory + index] = arrayAt(index);
+    Atomics.store(u32, SLOTS, directory);
+  }
+
+  #take(words: number): number {
+    const start = Atomics.add(this.#u32, TAIL, words);
+    assert(start + words <= this.#u32.length, "a memtable's reserve holds its indexes");
+    return start;
+  }
+}
+
+function arrayWords(slotCount: number): number {
+  return ARRAY_HEADER_WORDS + 1 + 2 * slotCount;
 }

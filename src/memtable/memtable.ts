@@ -17,7 +17,7 @@ import {
 } from "../native/layout.gen.ts";
 import { native } from "../native/library.ts";
 import { nativeError } from "../native/failure.ts";
-import { type Region, reserveRegion } from "../native/region.ts";
+import { forgetRegion, type Region, reserveRegion, widenRegion } from "../native/region.ts";
 import type { KeyProbe } from "./key_probe.ts";
 
 const TAIL = MemtableHeader.tailWords >> 2;
@@ -84,22 +84,32 @@ function viewedBytes(budgetBytes: number): number {
   return Math.ceil(bytes / 8) * 8;
 }
 
+/** Views begin with so much and grow with what is in use: Bun's collector counts all that they show as its own. */
+const FIRST_VIEWED_BYTES = 128 * 1024;
+
 export class Memtable {
-  readonly region: Region;
-  readonly #u32: Uint32Array<ArrayBuffer>;
+  #region: Region;
+  #u32: Uint32Array<ArrayBuffer>;
   readonly #budgetWords: number;
+  readonly #viewedBytesMax: number;
   /** Blob segments that entries point to. */
   readonly #blobs = new Set<number>();
   #blobBytes = 0;
 
   private constructor(region: Region, budgetBytes: number) {
-    this.region = region;
+    this.#region = region;
     this.#u32 = region.u32;
     this.#budgetWords = budgetBytes >> 2;
+    this.#viewedBytesMax = viewedBytes(budgetBytes);
+  }
+
+  /** Its memory; the views show everything that was allocated until now. */
+  get region(): Region {
+    return this.#region;
   }
 
   static #make(family: number, budgetBytes: number, reserved: number): Memtable {
-    const made = new Memtable(reserveRegion(reserved, viewedBytes(budgetBytes)), budgetBytes);
+    const made = new Memtable(reserveRegion(reserved, FIRST_VIEWED_BYTES), budgetBytes);
     const header = made.#u32;
     header.fill(0, 0, MEMTABLE_HEADER_WORDS);
     header[TAIL] = MEMTABLE_HEADER_WORDS;
@@ -181,9 +191,9 @@ export class Memtable {
     valueBytes: number,
     segment: number,
   ): void {
-    const u32 = this.#u32;
     const entry = this.#allocate(key.bytes, valueBytes);
     const array = this.#arrayWithRoom(key.hash);
+    const u32 = this.#u32;
     const slot = this.#slotOf(array, key);
     this.#fill(entry, u32[slot + 1], key, type, sequence, valueStart, valueBytes);
     if (u32[slot + 1] === 0) {
@@ -207,8 +217,8 @@ export class Memtable {
     upperBytes: number,
     segment: number,
   ): void {
-    const u32 = this.#u32;
     const entry = this.#allocate(lower.bytes, upperBytes);
+    const u32 = this.#u32;
     const type = EntryType.deleteRange;
     this.#fill(entry, u32[NEWEST_RANGE], lower, type, sequence, upperStart, upperBytes);
     this.#count(type, sequence, segment);
@@ -290,12 +300,13 @@ export class Memtable {
 
   /** Drops the creator's reference; the memory goes back once no cursor or job holds another. */
   release(): void {
+    forgetRegion(this.#region.id);
     const result = native().call.varve_memtable_release(this.region.id);
     if (result < 0) throw nativeError(result, "Cannot release a memtable");
   }
 
   #allocate(keyBytes: number, valueBytes: number): number {
-    return Atomics.add(this.#u32, TAIL, ENTRY_WORDS + wordsOf(keyBytes) + wordsOf(valueBytes));
+    return this.#take(ENTRY_WORDS + wordsOf(keyBytes) + wordsOf(valueBytes));
   }
 
   #fill(
@@ -455,8 +466,8 @@ export class Memtable {
 
   /** An empty array: the memory behind the tail was never written to. */
   #newArray(slotCount: number, depth: number): number {
-    const u32 = this.#u32;
     const start = this.#take(arrayWords(slotCount));
+    const u32 = this.#u32;
     // A pair lies within one cache line.
     const array = (start + ARRAY_HEADER_WORDS + 1) & ~1;
     u32[array + ARRAY_DEPTH] = depth;
@@ -467,18 +478,27 @@ export class Memtable {
 
   /** Makes a directory of 2^depth arrays the one that readers find. */
   #publishDirectory(depth: number, arrayAt: (index: number) => number): void {
-    const u32 = this.#u32;
     const count = 2 ** depth;
     const directory = this.#take(1 + count) + 1;
+    const u32 = this.#u32;
     u32[directory + DIRECTORY_MASK] = count - 1;
     for (let index = 0; index < count; index++) u32[directory + index] = arrayAt(index);
     Atomics.store(u32, SLOTS, directory);
   }
 
+  /** Words from the tail. Views taken before may not show them. */
   #take(words: number): number {
     const start = Atomics.add(this.#u32, TAIL, words);
-    assert(start + words <= this.#u32.length, "a memtable's reserve holds its indexes");
+    if (start + words > this.#u32.length) this.#show(start + words);
     return start;
+  }
+
+  #show(words: number): void {
+    const most = Math.min(this.#viewedBytesMax, this.#region.bytes);
+    assert(words * 4 <= most, "a memtable's reserve holds its indexes");
+    const bytes = Math.max(words * 4, 2 * this.#u32.byteLength);
+    this.#region = widenRegion(this.#region, Math.min(Math.ceil(bytes / 8) * 8, most));
+    this.#u32 = this.#region.u32;
   }
 }
 

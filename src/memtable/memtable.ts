@@ -62,6 +62,8 @@ const DIRECTORY_MASK = -1;
 
 /** A region has at most 4 GiB: a larger budget is not used up, the memtable is full at this. */
 const BUDGET_BYTES_MAX = 1.25 * 1024 ** 3;
+/** From here on a memtable may as well be frozen, if that is of use. */
+const ALMOST_FULL = 63 / 64;
 /** Keys that an estimate looks at. */
 const SAMPLED_KEYS_MAX = 512;
 /** Beside a single entry too large for any budget, a memtable holds nothing but its first indexes. */
@@ -176,6 +178,11 @@ export class Memtable {
   fits(keyBytes: number, valueBytes: number): boolean {
     const words = ENTRY_WORDS + wordsOf(keyBytes) + wordsOf(valueBytes);
     return Atomics.load(this.#u32, TAIL) + words <= this.#budgetWords;
+  }
+
+  /** Whether only a small share of the budget is left. */
+  get isAlmostFull(): boolean {
+    return this.bytes >= ALMOST_FULL * 4 * this.#budgetWords;
   }
 
   /**

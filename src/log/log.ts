@@ -30,6 +30,10 @@ const FIRST_SEGMENT_BYTES = 256 * 1024;
 const SEGMENT_GROWTH = 4;
 /** The next segment is made when the current one is this full: four times as large, it takes a while to write ahead. */
 const PREPARE_FILL = 0.125;
+/** One that is only reserved takes no time by its size, but space for as long as it waits: it is made this much ahead. */
+const PREPARE_BYTES = 16 << 20;
+/** A segment that is less full than this is not left for the next one. */
+const TURN_FILL = 0.5;
 
 /** What a group needs written. */
 export interface FrameContent {
@@ -70,6 +74,8 @@ export class Log {
   /** Made ahead; becomes the last of `segments` when the current one is full. */
   #next: Segment | undefined;
   #preparing = false;
+  /** The next frame goes to the next segment, although there is room in this one. */
+  #turning = false;
   /** Where the next frame goes, and where the last one ended: a sync, or whole blocks, leave a gap between. */
   #offset = SEGMENT_START;
   #lastSegment: number;
@@ -121,22 +127,37 @@ export class Log {
   makeRoom(payloadBytes: number): boolean {
     const needed = frameBytesMax(payloadBytes);
     const current = this.#current;
-    if (current !== undefined && this.#offset + needed <= current.bytes) return true;
+    const fits = current !== undefined && this.#offset + needed <= current.bytes;
     const next = this.#next;
+    if (fits && !(this.#turning && next !== undefined)) return true;
     if (next === undefined || SEGMENT_START + needed > next.bytes) return false;
     this.#next = undefined;
     this.#current = next;
     this.segments.push(next);
     this.#offset = SEGMENT_START;
     this.#frames = this.#durableFrames = 0;
+    this.#turning = false;
     return true;
+  }
+
+  /** Whether the next segment is at hand and this one may be left for it: it is full enough, and was not written ahead. */
+  get canTurn(): boolean {
+    const current = this.#current;
+    return current !== undefined && this.#next !== undefined && !current.blocks &&
+      this.#offset >= TURN_FILL * current.bytes;
+  }
+
+  /** Leaves this segment: whoever needs only what is written from now on does not need it. REQUIRES: `canTurn`. */
+  turn(): void {
+    this.#turning = true;
   }
 
   /** Whether the segment after this one should be made now, ahead of its need. */
   get wantsNext(): boolean {
     const current = this.#current;
-    return current !== undefined && this.#next === undefined && !this.#preparing &&
-      this.#offset > PREPARE_FILL * current.bytes;
+    if (current === undefined || this.#next !== undefined || this.#preparing) return false;
+    const ahead = current.blocks ? Infinity : PREPARE_BYTES;
+    return this.#offset > Math.max(PREPARE_FILL * current.bytes, current.bytes - ahead);
   }
 
   /**

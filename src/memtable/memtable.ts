@@ -17,7 +17,7 @@ import {
 } from "../native/layout.gen.ts";
 import { native } from "../native/library.ts";
 import { nativeError } from "../native/failure.ts";
-import { type Region, reserveRegion } from "../native/region.ts";
+import { forgetRegion, type Region, reserveRegion, widenRegion } from "../native/region.ts";
 import type { KeyProbe } from "./key_probe.ts";
 
 const TAIL = MemtableHeader.tailWords >> 2;
@@ -40,15 +40,31 @@ const VALUE_BYTES = MemtableEntry.valueBytes >> 2;
 const HIGH_MASK = 0xff_ffff;
 const TYPE_SHIFT = 24;
 
+/**
+ * The point index is extendible hashing: a directory of slot arrays, chosen by the hash's high half, probed from its low half. The first
+ * array grows to this size; from then on a crowded one is split in two, and no step takes more than some tens of microseconds.
+ */
 const FIRST_SLOT_COUNT = 256;
-/** Small arrays grow fourfold, large ones twofold: a growth step stays below a few milliseconds and a few MiB. */
-const FOURFOLD_SLOT_COUNT_MAX = 1 << 16;
+const SLOT_COUNT_MAX = 4096;
 /** Slots per key stay above 4/3. */
 const LOAD_NUMERATOR = 4;
 const LOAD_DENOMINATOR = 3;
+/** Where a hash chooses the array. */
+const ARRAY_SHIFT = 16;
+/** A split belongs to at least so many keys for each array there may be: others, whose hashes were made to collide, get a larger array. */
+const SPLIT_KEYS_MIN = 1024;
+/** Words before an array's first slot: its keys, how many bits of the hash its keys share, its slots. */
+const ARRAY_KEYS = -3;
+const ARRAY_DEPTH = -2;
+const ARRAY_SLOTS = -1;
+const ARRAY_HEADER_WORDS = 3;
+/** The word before the directory: how many arrays it has room for, less one. */
+const DIRECTORY_MASK = -1;
 
 /** A region has at most 4 GiB: a larger budget is not used up, the memtable is full at this. */
 const BUDGET_BYTES_MAX = 1.25 * 1024 ** 3;
+/** From here on a memtable may as well be frozen, if that is of use. */
+const ALMOST_FULL = 63 / 64;
 /** Keys that an estimate looks at. */
 const SAMPLED_KEYS_MAX = 512;
 /** Beside a single entry too large for any budget, a memtable holds nothing but its first indexes. */
@@ -71,22 +87,32 @@ function viewedBytes(budgetBytes: number): number {
   return Math.ceil(bytes / 8) * 8;
 }
 
+/** Views begin with so much and grow with what is in use: Bun's collector counts all that they show as its own. */
+const FIRST_VIEWED_BYTES = 128 * 1024;
+
 export class Memtable {
-  readonly region: Region;
-  readonly #u32: Uint32Array<ArrayBuffer>;
+  #region: Region;
+  #u32: Uint32Array<ArrayBuffer>;
   readonly #budgetWords: number;
+  readonly #viewedBytesMax: number;
   /** Blob segments that entries point to. */
   readonly #blobs = new Set<number>();
   #blobBytes = 0;
 
   private constructor(region: Region, budgetBytes: number) {
-    this.region = region;
+    this.#region = region;
     this.#u32 = region.u32;
     this.#budgetWords = budgetBytes >> 2;
+    this.#viewedBytesMax = Math.min(viewedBytes(budgetBytes), region.bytes);
+  }
+
+  /** Its memory; the views show everything that was allocated until now. */
+  get region(): Region {
+    return this.#region;
   }
 
   static #make(family: number, budgetBytes: number, reserved: number): Memtable {
-    const made = new Memtable(reserveRegion(reserved, viewedBytes(budgetBytes)), budgetBytes);
+    const made = new Memtable(reserveRegion(reserved, FIRST_VIEWED_BYTES), budgetBytes);
     const header = made.#u32;
     header.fill(0, 0, MEMTABLE_HEADER_WORDS);
     header[TAIL] = MEMTABLE_HEADER_WORDS;
@@ -95,7 +121,8 @@ export class Memtable {
     header[MemtableHeader.family >> 2] = family;
     header[MemtableHeader.budgetWords >> 2] = budgetBytes >> 2;
     header[IS_ACTIVE] = 1;
-    made.#publishSlots(FIRST_SLOT_COUNT, () => {});
+    const first = made.#newArray(FIRST_SLOT_COUNT, 0);
+    made.#publishDirectory(0, () => first);
     return made;
   }
 
@@ -115,8 +142,7 @@ export class Memtable {
     valueBytes: number,
   ): Memtable {
     const words = ENTRY_WORDS + wordsOf(keyBytes) + wordsOf(valueBytes) + MEMTABLE_HEADER_WORDS +
-      1 +
-      2 * FIRST_SLOT_COUNT;
+      arrayWords(FIRST_SLOT_COUNT) + 2;
     const budget = Math.min(budgetBytes, BUDGET_BYTES_MAX);
     return words * 4 <= budget
       ? Memtable.#make(family, budget, reservedBytes(budget))
@@ -162,6 +188,11 @@ export class Memtable {
     return Atomics.load(this.#u32, TAIL) + words <= this.#budgetWords;
   }
 
+  /** Whether only a small share of the budget is left. */
+  get isAlmostFull(): boolean {
+    return this.bytes >= ALMOST_FULL * 4 * this.#budgetWords;
+  }
+
   /**
    * Adds an entry; its value lies at word `valueStart` of the array that holds the key.
    * `segment` is the log segment that holds the entry, zero for none.
@@ -175,13 +206,15 @@ export class Memtable {
     valueBytes: number,
     segment: number,
   ): void {
-    const u32 = this.#u32;
+    this.#catchUp();
     const entry = this.#allocate(key.bytes, valueBytes);
-    const slots = this.#slotsWithRoom();
-    const slot = this.#slotOf(slots, key);
+    const array = this.#arrayWithRoom(key.hash);
+    const u32 = this.#u32;
+    const slot = this.#slotOf(array, key);
     this.#fill(entry, u32[slot + 1], key, type, sequence, valueStart, valueBytes);
     if (u32[slot + 1] === 0) {
       u32[slot] = key.hash;
+      u32[array + ARRAY_KEYS]++;
       u32[MemtableHeader.keyCount >> 2]++;
     }
     this.#count(type, sequence, segment);
@@ -200,8 +233,8 @@ export class Memtable {
     upperBytes: number,
     segment: number,
   ): void {
-    const u32 = this.#u32;
     const entry = this.#allocate(lower.bytes, upperBytes);
+    const u32 = this.#u32;
     const type = EntryType.deleteRange;
     this.#fill(entry, u32[NEWEST_RANGE], lower, type, sequence, upperStart, upperBytes);
     this.#count(type, sequence, segment);
@@ -228,9 +261,9 @@ export class Memtable {
 
   /** The newest entry of a key up to a sequence number, as a word offset; zero if there is none. */
   find(key: KeyProbe, sequence: number): number {
+    this.#catchUp();
     const u32 = this.#u32;
-    const slots = Atomics.load(u32, SLOTS);
-    const slot = this.#slotOf(slots, key);
+    const slot = this.#slotOf(this.#arrayOf(key.hash), key);
     let entry = Atomics.load(u32, slot + 1);
     if (entry === 0) return 0;
     const high = sequenceHigh(sequence);
@@ -267,16 +300,13 @@ export class Memtable {
    * fair sample.
    */
   approximateBytes(lower: Uint8Array, upper: Uint8Array | undefined): number {
+    this.#catchUp();
     const u32 = this.#u32;
     const { u8 } = this.region;
-    const slots = Atomics.load(u32, SLOTS);
-    const end = slots + 2 * u32[slots - 1];
     let sampled = 0;
     let bytes = 0;
-    for (let slot = slots; slot < end && sampled < SAMPLED_KEYS_MAX; slot += 2) {
-      const entry = Atomics.load(u32, slot + 1);
-      if (entry === 0) continue;
-      sampled++;
+    for (const entry of this.#newestEntries()) {
+      if (sampled++ === SAMPLED_KEYS_MAX) break;
       const start = (entry + ENTRY_WORDS) << 2;
       const key = u8.subarray(start, start + u32[entry + KEY_BYTES]);
       if (compareBytes(key, lower) < 0) continue;
@@ -288,12 +318,13 @@ export class Memtable {
 
   /** Drops the creator's reference; the memory goes back once no cursor or job holds another. */
   release(): void {
+    forgetRegion(this.#region.id);
     const result = native().call.varve_memtable_release(this.region.id);
     if (result < 0) throw nativeError(result, "Cannot release a memtable");
   }
 
   #allocate(keyBytes: number, valueBytes: number): number {
-    return Atomics.add(this.#u32, TAIL, ENTRY_WORDS + wordsOf(keyBytes) + wordsOf(valueBytes));
+    return this.#take(ENTRY_WORDS + wordsOf(keyBytes) + wordsOf(valueBytes));
   }
 
   #fill(
@@ -328,13 +359,21 @@ export class Memtable {
     else if (f64[FIRST_SEGMENT] === 0) f64[FIRST_SEGMENT] = segment;
   }
 
-  /** The slot that holds the key, or the empty one where it belongs: word offset of the pair. */
-  #slotOf(slots: number, key: KeyProbe): number {
+  /** The array that a hash belongs to. */
+  #arrayOf(hash: number): number {
     const u32 = this.#u32;
-    const mask = u32[slots - 1] - 1;
+    const directory = Atomics.load(u32, SLOTS);
+    const index = (hash >>> ARRAY_SHIFT) & u32[directory + DIRECTORY_MASK];
+    return Atomics.load(u32, directory + index);
+  }
+
+  /** The slot that holds the key, or the empty one where it belongs: word offset of the pair. */
+  #slotOf(array: number, key: KeyProbe): number {
+    const u32 = this.#u32;
+    const mask = u32[array + ARRAY_SLOTS] - 1;
     const { hash } = key;
     for (let index = hash & mask;; index = (index + 1) & mask) {
-      const slot = slots + 2 * index;
+      const slot = array + 2 * index;
       const entry = Atomics.load(u32, slot + 1);
       if (entry === 0) return slot;
       if (u32[slot] === hash && this.#keyEquals(entry, key)) return slot;
@@ -354,41 +393,141 @@ export class Memtable {
     return true;
   }
 
-  /** The current slot array, grown first if one more key would crowd it. */
-  #slotsWithRoom(): number {
+  /** The newest entry of each key, in the order of the hashes. */
+  *#newestEntries(): Iterable<number> {
     const u32 = this.#u32;
-    const slots = u32[SLOTS];
-    const slotCount = u32[slots - 1];
-    const keyCount = u32[MemtableHeader.keyCount >> 2];
-    if ((keyCount + 1) * LOAD_NUMERATOR <= slotCount * LOAD_DENOMINATOR) return slots;
-    const factor = slotCount <= FOURFOLD_SLOT_COUNT_MAX ? 4 : 2;
-    return this.#publishSlots(slotCount * factor, (grown, mask) => {
-      for (let slot = slots; slot < slots + 2 * slotCount; slot += 2) {
-        const entry = u32[slot + 1];
-        if (entry === 0) continue;
-        let index = u32[slot] & mask;
-        while (u32[grown + 2 * index + 1] !== 0) index = (index + 1) & mask;
-        u32[grown + 2 * index] = u32[slot];
-        u32[grown + 2 * index + 1] = entry;
+    const directory = Atomics.load(u32, SLOTS);
+    for (let index = 0; index <= u32[directory + DIRECTORY_MASK]; index++) {
+      const array = Atomics.load(u32, directory + index);
+      if (index >>> u32[array + ARRAY_DEPTH] !== 0) continue; // seen already
+      const end = array + 2 * u32[array + ARRAY_SLOTS];
+      for (let slot = array; slot < end; slot += 2) {
+        const entry = Atomics.load(u32, slot + 1);
+        if (entry !== 0) yield entry;
       }
-    });
+    }
   }
 
-  /** Allocates a slot array, lets `fill` copy into it, and makes it the one that readers find. */
-  #publishSlots(slotCount: number, fill: (slots: number, mask: number) => void): number {
-    const u32 = this.#u32;
-    const words = 1 + 2 * slotCount;
-    const start = Atomics.add(u32, TAIL, words);
-    assert(
-      start + words <= u32.length,
-      "a memtable's reserve holds its indexes",
-    );
-    const slots = start + 1;
-    u32[start] = slotCount;
-    u32.fill(0, slots, slots + 2 * slotCount);
-    fill(slots, slotCount - 1);
-    u32[MemtableHeader.slotCount >> 2] = slotCount;
-    Atomics.store(u32, SLOTS, slots);
-    return slots;
+  /** The array that a hash belongs to, with room for one more key. */
+  #arrayWithRoom(hash: number): number {
+    let array = this.#arrayOf(hash);
+    while (this.#isCrowded(array)) {
+      this.#makeRoom(array, hash);
+      array = this.#arrayOf(hash);
+    }
+    return array;
   }
+
+  #isCrowded(array: number): boolean {
+    const u32 = this.#u32;
+    return (u32[array + ARRAY_KEYS] + 1) * LOAD_NUMERATOR >
+      u32[array + ARRAY_SLOTS] * LOAD_DENOMINATOR;
+  }
+
+  /** Replaces an array by a larger one, or by two. Readers find the old one or the new ones, whole. */
+  #makeRoom(array: number, hash: number): void {
+    const u32 = this.#u32;
+    const slotCount = u32[array + ARRAY_SLOTS];
+    const depth = u32[array + ARRAY_DEPTH];
+    const isSplit = slotCount >= SLOT_COUNT_MAX && depth < 32 - ARRAY_SHIFT &&
+      u32[MemtableHeader.keyCount >> 2] >= SPLIT_KEYS_MIN * 2 ** depth;
+    const even = isSplit
+      ? this.#newArray(slotCount, depth + 1)
+      : this.#newArray(slotCount * (slotCount < SLOT_COUNT_MAX ? 4 : 2), depth);
+    const odd = isSplit ? this.#newArray(slotCount, depth + 1) : even;
+    this.#move(array, even, odd, ARRAY_SHIFT + depth);
+    this.#replace((hash >>> ARRAY_SHIFT) & (2 ** depth - 1), depth, even, odd);
+    u32[MemtableHeader.slotCount >> 2] -= slotCount;
+  }
+
+  /** Copies an array's keys, by one bit of their hashes. */
+  #move(array: number, even: number, odd: number, bit: number): void {
+    const u32 = this.#u32;
+    const end = array + 2 * u32[array + ARRAY_SLOTS];
+    const mask = u32[even + ARRAY_SLOTS] - 1;
+    let evenCount = 0;
+    for (let slot = array; slot < end; slot += 2) {
+      const entry = u32[slot + 1];
+      if (entry === 0) continue;
+      const hash = u32[slot];
+      const isOdd = ((hash >>> bit) & 1) === 1;
+      const target = isOdd ? odd : even;
+      if (!isOdd) evenCount++;
+      let index = hash & mask;
+      while (u32[target + 2 * index + 1] !== 0) index = (index + 1) & mask;
+      u32[target + 2 * index] = hash;
+      u32[target + 2 * index + 1] = entry;
+    }
+    const count = u32[array + ARRAY_KEYS];
+    u32[odd + ARRAY_KEYS] = odd === even ? count : count - evenCount;
+    if (odd !== even) u32[even + ARRAY_KEYS] = evenCount;
+  }
+
+  /** Puts arrays in the place of the one whose hashes end, above `ARRAY_SHIFT`, in the `depth` bits of `ending`. */
+  #replace(ending: number, depth: number, even: number, odd: number): void {
+    const u32 = this.#u32;
+    const directory = u32[SLOTS];
+    const mask = u32[directory + DIRECTORY_MASK];
+    const now = (index: number): number => (index >>> depth) & 1 ? odd : even;
+    if (even !== odd && 2 ** depth > mask) {
+      const isHere = (index: number): boolean => (index & mask) === ending;
+      this.#publishDirectory(
+        depth + 1,
+        (index) => isHere(index) ? now(index) : u32[directory + (index & mask)],
+      );
+      return;
+    }
+    for (let index = ending; index <= mask; index += 2 ** depth) {
+      Atomics.store(u32, directory + index, now(index));
+    }
+  }
+
+  /** An empty array: the memory behind the tail was never written to. */
+  #newArray(slotCount: number, depth: number): number {
+    const start = this.#take(arrayWords(slotCount));
+    const u32 = this.#u32;
+    // A pair lies within one cache line.
+    const array = (start + ARRAY_HEADER_WORDS + 1) & ~1;
+    u32[array + ARRAY_DEPTH] = depth;
+    u32[array + ARRAY_SLOTS] = slotCount;
+    u32[MemtableHeader.slotCount >> 2] += slotCount;
+    return array;
+  }
+
+  /** Makes a directory of 2^depth arrays the one that readers find. */
+  #publishDirectory(depth: number, arrayAt: (index: number) => number): void {
+    const count = 2 ** depth;
+    const directory = this.#take(1 + count) + 1;
+    const u32 = this.#u32;
+    u32[directory + DIRECTORY_MASK] = count - 1;
+    for (let index = 0; index < count; index++) u32[directory + index] = arrayAt(index);
+    Atomics.store(u32, SLOTS, directory);
+  }
+
+  /** Words from the tail. Views taken before may not show them. */
+  #take(words: number): number {
+    const start = Atomics.add(this.#u32, TAIL, words);
+    if (start + words > this.#u32.length) this.#show(start + words);
+    return start;
+  }
+
+  /** Shows what the library has added, too. */
+  #catchUp(): void {
+    const tail = Atomics.load(this.#u32, TAIL);
+    if (tail > this.#u32.length && this.#u32.byteLength < this.#viewedBytesMax) {
+      this.#show(Math.min(tail, this.#viewedBytesMax >> 2));
+    }
+  }
+
+  #show(words: number): void {
+    const most = this.#viewedBytesMax;
+    assert(words * 4 <= most, "a memtable's reserve holds its indexes");
+    const bytes = Math.max(words * 4, 2 * this.#u32.byteLength);
+    this.#region = widenRegion(this.#region, Math.min(Math.ceil(bytes / 8) * 8, most));
+    this.#u32 = this.#region.u32;
+  }
+}
+
+function arrayWords(slotCount: number): number {
+  return ARRAY_HEADER_WORDS + 1 + 2 * slotCount;
 }

@@ -15,7 +15,7 @@ import {
   Opcode,
 } from "./layout.gen.ts";
 import type { Jobs } from "./jobs.ts";
-import { type Region, releaseRegion, reserveRegion } from "./region.ts";
+import { type Region, releaseRegion, reserveRegion, widenRegion } from "./region.ts";
 import { takeJob, type Task } from "./task.ts";
 
 export interface FileName {
@@ -153,7 +153,7 @@ export class Files {
 
   /** Every file of ours in the directory. */
   *list(): Task<FoundFile[]> {
-    const into = reserveRegion(LISTED_FILES_MAX * DirectoryEntry.BYTES);
+    const into = reserveRegion(LISTED_FILES_MAX * DirectoryEntry.BYTES, DirectoryEntry.BYTES);
     try {
       const job = yield* this.#job(Opcode.directoryList, { kind: 0, number: 0 });
       this.jobs.shared.i32[(job + FileJob.region) >> 2] = into.id;
@@ -165,12 +165,13 @@ export class Files {
       if (result < 0) {
         throw nativeError(result, "Cannot list the directory", { path: this.directory });
       }
+      const { u32, f64 } = widenRegion(into, count * DirectoryEntry.BYTES);
       return Array.from({ length: count }, (_, index) => {
         const entry = index * DirectoryEntry.BYTES;
         return {
-          kind: into.u32[(entry + DirectoryEntry.kind) >> 2],
-          number: into.f64[(entry + DirectoryEntry.number) >> 3],
-          bytes: into.f64[(entry + DirectoryEntry.bytes) >> 3],
+          kind: u32[(entry + DirectoryEntry.kind) >> 2],
+          number: f64[(entry + DirectoryEntry.number) >> 3],
+          bytes: f64[(entry + DirectoryEntry.bytes) >> 3],
         };
       });
     } finally {

@@ -35,6 +35,11 @@ export function region(id: number): Region {
   return viewsOf(id, Infinity);
 }
 
+/** Views of the same region that show at least its first `viewed` bytes. Those that show less stay valid. */
+export function widenRegion({ id }: Region, viewed: number): Region {
+  return viewsOf(id, viewed);
+}
+
 /** Those that are there, unless they show less than is asked for: a region's life before may have needed less. */
 function viewsOf(id: number, viewed: number): Region {
   const known = views[id];

@@ -191,7 +191,24 @@ export class Backpressure implements CommitHost {
   #lookAhead(): void {
     if (this.log.wantsNext && this.#segment === undefined) this.#makeSegment(0, false);
     if (this.log.segments.length > LIVE_SEGMENTS_MAX) this.#freeOldestSegment();
+    if (this.log.canTurn) this.#turnLog();
     this.flusher.kick();
+  }
+
+  /**
+   * Where one family takes all writes, its memtables and the log's segments are about the same size: if both are begun anew together,
+   * a flush frees the log up to there, and not up to a segment's end that may be a whole segment behind.
+   */
+  #turnLog(): void {
+    let writing: Family | undefined;
+    for (const family of this.families.all()) {
+      if (family.active.entryCount === 0) continue;
+      if (writing !== undefined) return;
+      writing = family;
+    }
+    if (writing === undefined || writing.isFull || !writing.active.isAlmostFull) return;
+    writing.rotate();
+    this.log.turn();
   }
 
   /** The segment that is being made, for close. */

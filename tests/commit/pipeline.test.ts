@@ -56,6 +56,15 @@ test("writes of one caller commit in call order, whatever their durability and k
   await again.close();
 });
 
+test("a writer that awaits every commit leaves timers their turn", async () => {
+  await using db = await Varve.open(temporaryDirectory(), { ...TEXT, durability: "volatile" });
+  let fired = false;
+  setTimeout(() => fired = true, 1);
+  let count = 0;
+  while (!fired && count < 300_000) await db.put(`key ${count++ % 1000}`, "value");
+  assert.ok(fired, "300,000 commits, and no turn of the event loop");
+});
+
 test("a blocking put commits what is pending before it, and an acknowledged write is seen at once", async () => {
   await using db = await Varve.open(temporaryDirectory(), TEXT);
   const pending = Array.from({ length: 20 }, (_, index) => db.put(`pending ${index}`, "value"));

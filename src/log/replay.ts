@@ -1,30 +1,19 @@
 /**
- * Reads the live log segments in order, up to where the log ends.
+ * Reads the live log segments in order, up to where the log ends; `frame_walk.ts` says what becomes of the entries.
  *
  * The log ends at the first frame that does not check out or does not carry its predecessor's checksum. Whatever is known
  * to have been synced (by the manifest's clean close, by a segment's header, by any sound frame behind that place)
  * must lie before it: otherwise bytes were lost that a caller was promised, and that is `ERR_CORRUPTION`.
  */
-import { compareBytes } from "../base/bytes.ts";
-import { corruption, type VarveError } from "../base/errors.ts";
-import { wordsOf } from "../base/words.ts";
-import { isPossibleEntry } from "../format/log_entry.ts";
 import type { LogPosition } from "../format/manifest_edit.ts";
 import type { StoreId } from "../format/manifest_file.ts";
 import { type Files, type OpenFile, required } from "../native/files.ts";
-import {
-  BLOCK_BYTES,
-  EntryType,
-  FileFlag,
-  FileKind,
-  LogEntry,
-  LogFrame,
-  LogRun,
-} from "../native/layout.gen.ts";
+import { BLOCK_BYTES, FileFlag, FileKind, LogFrame } from "../native/layout.gen.ts";
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
 import type { Task } from "../native/task.ts";
-import { frameBytes, isSound, roundUp } from "./frame.ts";
+import { damage, roundUp } from "./frame.ts";
 import { FrameSearch } from "./frame_search.ts";
+import { type EntrySink, FrameWalk } from "./frame_walk.ts";
 import { decodeSegmentHeader, type Segment, SEGMENT_START } from "./segment.ts";
 
 /** What the manifest says of the log. */
@@ -42,14 +31,13 @@ export interface Replayed {
   readonly chain: number;
   /** How far the log is known to have been synced: noughts for not at all. */
   readonly synced: LogPosition;
+  /** The greatest sequence number; zero: none. */
+  readonly lastSequence: number;
   /** Segments up to the end, oldest first. */
   readonly segments: Segment[];
   /** Segments behind the end: nothing in them counts. */
   readonly dropped: Segment[];
 }
-
-/** Takes one run: the region and the offset of its `LogRun`, and the segment and the offset of its frame. */
-export type RunVisitor = (region: Region, offset: number, segment: number, frame: number) => void;
 
 /** A segment holds one record of at most 1 GiB and its framing; more was never written. */
 export const SEGMENT_BYTES_MAX = 4 * 1024 ** 3 - BLOCK_BYTES;
@@ -58,11 +46,15 @@ export function* replayLog(
   files: Files,
   record: LogRecord,
   writable: boolean,
-  visit: RunVisitor,
+  sink: EntrySink = {},
 ): Task<Replayed> {
-  const replay = new Replay(files, record, visit);
-  for (const number of record.logs) yield* replay.segment(number, writable);
-  return replay.finish();
+  const replay = new Replay(files, record, sink);
+  try {
+    for (const number of record.logs) yield* replay.segment(number, writable);
+    return replay.finish();
+  } finally {
+    replay.release();
+  }
 }
 
 /** Gives back the files of a replay that nobody goes on with. */
@@ -79,11 +71,19 @@ class Replay {
   #synced: LogPosition = { segment: 0, offset: 0 };
   #ended = false;
 
+  readonly #walk: FrameWalk;
+
   constructor(
     readonly files: Files,
     readonly record: LogRecord,
-    readonly visit: RunVisitor,
-  ) {}
+    readonly sink: EntrySink,
+  ) {
+    this.#walk = new FrameWalk(sink);
+  }
+
+  release(): void {
+    this.#walk.release();
+  }
 
   *segment(number: number, writable: boolean): Task<void> {
     const name = { kind: FileKind.log, number };
@@ -162,6 +162,7 @@ class Replay {
       position: this.#position,
       chain: this.#chain,
       synced: this.#synced,
+      lastSequence: this.#walk.lastSequence,
       segments: this.#segments,
       dropped: this.#dropped,
     };
@@ -176,16 +177,15 @@ class Replay {
 
   /** Walks the frames of one segment while they follow each other, then looks for sound ones behind. */
   #frames(region: Region, number: number, limit: number, path: string): void {
-    let offset = SEGMENT_START;
-    while (!this.#ended) {
-      const found = this.#follows(region, number, offset, limit);
-      if (found === undefined) break;
-      const end = found + frameBytes(region, found);
-      this.#visitRuns(region, number, found, path);
-      this.#chain = region.u32[(found + LogFrame.checksum) >> 2];
-      this.#position = { segment: number, offset: end };
-      offset = end;
+    const walk = this.#walk;
+    walk.begin(region, number, limit, this.#position.segment === 0, this.#chain);
+    if (!this.#ended) walk.run(this.sink, path);
+    const { offset } = walk;
+    if (offset > SEGMENT_START) {
+      this.#position = { segment: number, offset };
+      this.#chain = walk.chain;
     }
+    this.#claim(walk.synced);
     // An empty segment is the log's end, unless an earlier recovery noted that it is empty.
     if (offset === SEGMENT_START && limit > SEGMENT_START) this.#ended = true;
     const search = new FrameSearch(region, number, limit);
@@ -195,33 +195,6 @@ class Replay {
       this.#claimOf(region, later);
     }
     if (search.gaveUp) throw damage(path, offset, "what follows looks like frames, and is none");
-  }
-
-  /**
-   * The next frame from `offset` on: there, or at the next block's start if a sync came between. The log's very first frame
-   * follows anything; every other one carries its predecessor's checksum.
-   */
-  #follows(region: Region, number: number, offset: number, limit: number): number | undefined {
-    for (const place of [offset, roundUp(offset)]) {
-      if (!isSound(region, number, place, limit)) continue;
-      const chain = region.u32[(place + LogFrame.chain) >> 2];
-      const isFirst = this.#position.segment === 0;
-      if (!isFirst && chain !== this.#chain) continue;
-      this.#claimOf(region, place);
-      return place;
-    }
-    return undefined;
-  }
-
-  #visitRuns(region: Region, number: number, frame: number, path: string): void {
-    const end = frame + LogFrame.BYTES + region.u32[(frame + LogFrame.payloadBytes) >> 2];
-    let run = frame + LogFrame.BYTES;
-    while (run < end) {
-      const bytes = soundRunBytes(region, run, end);
-      if (bytes === undefined) throw damage(path, run, "a run of entries is malformed");
-      this.visit(region, run, number, frame);
-      run += bytes;
-    }
   }
 
   #claimOf(region: Region, frame: number): void {
@@ -238,42 +211,7 @@ class Replay {
   }
 }
 
-/** The bytes of a run whose entries all lie within it, or `undefined`. A checksum proves origin, not sense. */
-export function soundRunBytes(region: Region, run: number, end: number): number | undefined {
-  const { u8, u32, f64 } = region;
-  if (run + LogRun.BYTES > end) return undefined;
-  const bytes = u32[(run + LogRun.bytes) >> 2];
-  const entryCount = u32[(run + LogRun.entryCount) >> 2];
-  const firstSequence = f64[(run + LogRun.firstSequence) >> 3];
-  if (bytes < LogRun.BYTES || bytes % 8 !== 0 || run + bytes > end) return undefined;
-  if (!Number.isSafeInteger(firstSequence + entryCount) || firstSequence < 1) return undefined;
-  const runEnd = (run + bytes) >> 2;
-  let word = (run + LogRun.BYTES) >> 2;
-  for (let index = 0; index < entryCount; index++) {
-    if (word + (LogEntry.BYTES >> 2) > runEnd) return undefined;
-    const typeAndKeyBytes = u32[word + (LogEntry.typeAndKeyBytes >> 2)];
-    const keyBytes = typeAndKeyBytes >>> 16;
-    const type = typeAndKeyBytes & 0xff;
-    const valueBytes = u32[word + (LogEntry.valueBytes >> 2)];
-    if (!isPossibleEntry(type, keyBytes, valueBytes)) return undefined;
-    const key = 4 * word + LogEntry.BYTES;
-    word += (LogEntry.BYTES >> 2) + wordsOf(keyBytes) + wordsOf(valueBytes);
-    if (word > runEnd) return undefined;
-    if (type === EntryType.deleteRange && valueBytes > 0) {
-      const lower = u8.subarray(key, key + keyBytes);
-      const value = key + 4 * wordsOf(keyBytes);
-      // Nobody writes a range that holds nothing, or ends before it begins.
-      if (compareBytes(lower, u8.subarray(value, value + valueBytes)) >= 0) return undefined;
-    }
-  }
-  return bytes;
-}
-
 /** Whether a place in the log lies before another. */
 export function isBefore(a: LogPosition, b: LogPosition): boolean {
   return a.segment < b.segment || (a.segment === b.segment && a.offset < b.offset);
-}
-
-function damage(path: string, offset: number, found: string): VarveError {
-  return corruption(`Cannot replay '${path}' at offset ${offset}: ${found}`, { path, offset });
 }

@@ -3,7 +3,8 @@
  *
  * Promises: an entry never changes once it is reachable; readers take no lock and see, for the sequence number that
  * they loaded *before* they call `find`, every entry up to it. One thread inserts at a time (under the pipeline's claim);
- * Zig extends the ordered index beside it and allocates from the same tail. Layout: `zig/src/abi.zig`.
+ * Zig extends the ordered index beside it and allocates from the same tail; `memtable_writer.zig` inserts when a log is replayed, as
+ * this does. Layout: `zig/src/abi.zig`.
  */
 import { assert } from "../base/assert.ts";
 import { compareBytes } from "../base/bytes.ts";
@@ -73,7 +74,8 @@ function viewedBytes(budgetBytes: number): number {
 export class Memtable {
   readonly region: Region;
   readonly #u32: Uint32Array<ArrayBuffer>;
-  readonly #budgetWords: number;
+  /** How far entries may fill it. */
+  readonly budgetWords: number;
   /** Blob segments that entries point to. */
   readonly #blobs = new Set<number>();
   #blobBytes = 0;
@@ -81,7 +83,7 @@ export class Memtable {
   private constructor(region: Region, budgetBytes: number) {
     this.region = region;
     this.#u32 = region.u32;
-    this.#budgetWords = budgetBytes >> 2;
+    this.budgetWords = budgetBytes >> 2;
   }
 
   static #make(family: number, budgetBytes: number, reserved: number): Memtable {
@@ -151,7 +153,7 @@ export class Memtable {
   /** Whether an entry of this size still belongs in here. */
   fits(keyBytes: number, valueBytes: number): boolean {
     const words = ENTRY_WORDS + wordsOf(keyBytes) + wordsOf(valueBytes);
-    return Atomics.load(this.#u32, TAIL) + words <= this.#budgetWords;
+    return Atomics.load(this.#u32, TAIL) + words <= this.budgetWords;
   }
 
   /**

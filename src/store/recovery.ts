@@ -10,6 +10,7 @@ import { BLOCK_BYTES, FileFlag, FileKind, LogRun } from "../native/layout.gen.ts
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
 import type { Task } from "../native/task.ts";
 import { isSound } from "../log/frame.ts";
+import type { FamilyTarget, MemtableSink, RunVisitor } from "../log/frame_walk.ts";
 import { closeSegments, type Replayed, replayLog } from "../log/replay.ts";
 import { SEGMENT_START } from "../log/segment.ts";
 import { Family } from "../tree/family.ts";
@@ -54,7 +55,6 @@ export function* recover(
   yield* requireKnownLogs(files, manifest);
   const families = yield* openFamilies(files, manifest, settings, context);
   const { state } = manifest;
-  let lastSequence = state.lastSequence;
   const applier = new Applier(context);
   const familyOf = (id: number, sequence: number): Family | undefined => {
     const known = state.families.get(id);
@@ -77,20 +77,33 @@ export function* recover(
   applier.onAddress = (address) => {
     values.push({ address, frame });
   };
+  const memtables: MemtableSink = {
+    nextFamily: state.nextFamilyId,
+    targets: () => targetsOf(families, manifest),
+    entry: (region, offset, sequence, segment, frameOffset) => {
+      frame = { segment, offset: frameOffset };
+      applier.applyOne(region, offset, sequence, segment, familyOf);
+    },
+    expires: () => {
+      applier.sawExpiry = true;
+    },
+  };
+  const run: RunVisitor = (region, offset, segment, frameOffset) => {
+    const entryCount = region.u32[(offset + LogRun.entryCount) >> 2];
+    const firstSequence = region.f64[(offset + LogRun.firstSequence) >> 3];
+    frame = { segment, offset: frameOffset };
+    witness?.beforeRun(firstSequence, entryCount, families);
+    applier.apply(region, offset, segment, familyOf);
+  };
   const replay = (end?: LogPosition): Task<Replayed> => {
     values = [];
     witness?.begin();
     const ending = end === undefined ? record : { ...record, end };
-    return replayLog(files, ending, writable, (region, offset, segment, frameOffset) => {
-      const entryCount = region.u32[(offset + LogRun.entryCount) >> 2];
-      const firstSequence = region.f64[(offset + LogRun.firstSequence) >> 3];
-      lastSequence = Math.max(lastSequence, firstSequence + entryCount - 1);
-      frame = { segment, offset: frameOffset };
-      witness?.beforeRun(firstSequence, entryCount, families);
-      applier.apply(region, offset, segment, familyOf);
-    });
+    return replayLog(files, ending, writable, witness === undefined ? { memtables } : { run });
   };
   let log = yield* replay();
+  // What goes with a lost value was given its number, too.
+  const found = Math.max(state.lastSequence, log.lastSequence);
   requireKnownBlobs(files, values, state.blobs);
   const open = values.filter(({ address }) => !state.sealedBlobs.has(address.number));
   const lost = yield* findLostValue(files, open, log.synced, writable);
@@ -100,7 +113,7 @@ export function* recover(
     log = yield* replay(lost);
   }
   const blobs = yield* findBlobs(files, state.blobs);
-  lastSequence = witness?.atEnd(families, lastSequence) ?? lastSequence;
+  const lastSequence = witness?.atEnd(families, found) ?? found;
   return {
     families,
     log,
@@ -109,6 +122,16 @@ export function* recover(
     sawExpiry: applier.sawExpiry,
     blobs,
   };
+}
+
+/** The memtables that take what the log says of each family. */
+function targetsOf(families: Families, { state }: Manifest): FamilyTarget[] {
+  return Array.from(families.all(), ({ id, active }) => ({
+    id,
+    memtable: active.region.id,
+    budgetWords: active.budgetWords,
+    flushedSequence: state.families.get(id)!.flushedSequence,
+  }));
 }
 
 /** The blob segments on record. One whose file is missing has no bytes; whoever reads it is told. */

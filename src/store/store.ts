@@ -470,7 +470,7 @@ export class Store {
     const { logs, logEnds } = this.manifest.state;
     const { storeId } = this.manifest;
     const record = { storeId, logs, logEnds: new Map(logEnds), cleanClose: this.log.position };
-    yield* closeSegments(this.files, yield* replayLog(this.files, record, false, () => {}));
+    yield* closeSegments(this.files, yield* replayLog(this.files, record, false));
   }
 
   /**

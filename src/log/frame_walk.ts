@@ -43,12 +43,17 @@ export interface MemtableSink {
   expires(): void;
 }
 
+/** The bytes of a segment that lie in memory: from `base` on. */
+export interface Shown {
+  readonly region: Region;
+  readonly base: number;
+}
+
 const HEADER_WORDS = LogWalk.BYTES >> 2;
 const FAMILY_WORDS = WalkFamily.BYTES >> 2;
 
 export class FrameWalk {
   #request: Region;
-  #source: Region | undefined;
 
   constructor(readonly sink: EntrySink) {
     this.#request = reserveRegion(bytesFor(sink.memtables?.targets().length ?? 0));
@@ -61,23 +66,26 @@ export class FrameWalk {
     releaseRegion(this.#request.id);
   }
 
-  /** Goes to the first frame of a segment, whose bytes up to `limit` lie in a region. */
-  begin(source: Region, segment: number, limit: number, isFirst: boolean, chain: number): void {
-    const { u32, i32, f64 } = this.#request;
-    this.#source = source;
-    i32[LogWalk.source >> 2] = source.id;
+  /** Goes to the first frame of a segment; `chain`: of the frame before, unless there was none. */
+  begin(segment: number, isFirst: boolean, chain: number): void {
+    const { u32, f64 } = this.#request;
     f64[LogWalk.segment >> 3] = segment;
-    f64[LogWalk.limit >> 3] = limit;
     f64[LogWalk.offset >> 3] = SEGMENT_START;
     u32[LogWalk.isFirst >> 2] = isFirst ? 1 : 0;
     u32[LogWalk.chain >> 2] = chain;
     f64[LogWalk.frame >> 3] = 0;
   }
 
-  /** Walks to where the frames end. A malformed run is `ERR_CORRUPTION`. */
-  run({ run, memtables }: EntrySink, path: string): void {
-    const { u32, f64 } = this.#request;
-    const source = this.#source!;
+  /**
+   * Walks to where the frames end, or the bytes that are shown do; nothing from `limit` on counts. A malformed run is
+   * `ERR_CORRUPTION`.
+   */
+  run({ run, memtables }: EntrySink, shown: Shown, limit: number, path: string): void {
+    const { u32, i32, f64 } = this.#request;
+    const { region, base } = shown;
+    i32[LogWalk.source >> 2] = region.id;
+    f64[LogWalk.base >> 3] = base;
+    f64[LogWalk.limit >> 3] = limit;
     const segment = f64[LogWalk.segment >> 3];
     if (memtables !== undefined) this.#aim(memtables);
     for (;;) {
@@ -88,10 +96,10 @@ export class FrameWalk {
         case WalkStop.end:
           return;
         case WalkStop.run:
-          run!(source, f64[LogWalk.run >> 3], segment, frame);
+          run!(region, f64[LogWalk.run >> 3] - base, segment, frame);
           break;
         case WalkStop.entry:
-          this.#handOver(memtables!, source, segment, frame);
+          this.#handOver(memtables!, shown, segment, frame);
           break;
         case WalkStop.malformed:
           throw damage(path, f64[LogWalk.run >> 3], "a run of entries is malformed");
@@ -101,10 +109,15 @@ export class FrameWalk {
     }
   }
 
-  #handOver(memtables: MemtableSink, source: Region, segment: number, frame: number): void {
+  #handOver(
+    memtables: MemtableSink,
+    { region, base }: Shown,
+    segment: number,
+    frame: number,
+  ): void {
     const { f64 } = this.#request;
     const sequence = f64[LogWalk.sequence >> 3] - 1;
-    memtables.entry(source, f64[LogWalk.refused >> 3], sequence, segment, frame);
+    memtables.entry(region, f64[LogWalk.refused >> 3] - base, sequence, segment, frame);
     this.#aim(memtables);
   }
 

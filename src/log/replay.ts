@@ -9,12 +9,12 @@ import type { LogPosition } from "../format/manifest_edit.ts";
 import type { StoreId } from "../format/manifest_file.ts";
 import { type Files, type OpenFile, required } from "../native/files.ts";
 import { BLOCK_BYTES, FileFlag, FileKind, LogFrame } from "../native/layout.gen.ts";
-import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
+import type { Region } from "../native/region.ts";
 import type { Task } from "../native/task.ts";
 import { damage, roundUp } from "./frame.ts";
-import { FrameSearch } from "./frame_search.ts";
 import { type EntrySink, FrameWalk } from "./frame_walk.ts";
 import { decodeSegmentHeader, type Segment, SEGMENT_START } from "./segment.ts";
+import { SegmentWindow } from "./segment_window.ts";
 
 /** What the manifest says of the log. */
 export interface LogRecord {
@@ -72,6 +72,7 @@ class Replay {
   #ended = false;
 
   readonly #walk: FrameWalk;
+  readonly #window: SegmentWindow;
 
   constructor(
     readonly files: Files,
@@ -79,10 +80,12 @@ class Replay {
     readonly sink: EntrySink,
   ) {
     this.#walk = new FrameWalk(sink);
+    this.#window = new SegmentWindow(files);
   }
 
   release(): void {
     this.#walk.release();
+    this.#window.release();
   }
 
   *segment(number: number, writable: boolean): Task<void> {
@@ -94,32 +97,26 @@ class Replay {
     );
     const bytes = yield* this.files.size(file);
     if (bytes > SEGMENT_BYTES_MAX) throw damage(path, bytes, "it is larger than any segment");
-    const wanted = this.#bytesThatCount(number, bytes);
-    const region = reserveRegion(wanted);
-    let blocks: boolean;
-    try {
-      const read = yield* this.files.read(file, region, 0, Math.min(bytes, wanted));
-      if (read < BLOCK_BYTES) throw damage(path, read, "its header is cut off");
-      const header = decodeSegmentHeader(region);
-      if (typeof header === "string") throw damage(path, 0, header);
-      const { storeId } = this.record;
-      const foreign = header.storeId.low !== storeId.low || header.storeId.high !== storeId.high;
-      if (header.number !== number || foreign) throw damage(path, 0, "it is another segment");
-      const there = read < Math.min(bytes, wanted) ? read : bytes;
-      if (there < header.bytes) {
-        throw damage(path, there, `it is cut off at ${there} of ${header.bytes} bytes`);
-      }
-      blocks = header.blocks;
-      this.#claim(header.synced);
-      // An end that a recovery put on record is one up to which it had synced.
-      const end = this.record.logEnds.get(number);
-      if (end !== undefined) this.#claim({ segment: number, offset: end });
-      this.#frames(region, number, Math.min(read, end ?? read, this.#cut(number)), path);
-      if (this.#cut(number) < Infinity) this.#ended = true;
-      if (writable) yield* this.#writeBack(file, region);
-    } finally {
-      releaseRegion(region.id);
+    const wanted = Math.min(bytes, this.#bytesThatCount(number, bytes));
+    const window = this.#window;
+    yield* window.open(file, wanted);
+    if (window.end < BLOCK_BYTES) throw damage(path, window.end, "its header is cut off");
+    const header = decodeSegmentHeader(window.region);
+    if (typeof header === "string") throw damage(path, 0, header);
+    const { storeId } = this.record;
+    const foreign = header.storeId.low !== storeId.low || header.storeId.high !== storeId.high;
+    if (header.number !== number || foreign) throw damage(path, 0, "it is another segment");
+    if (bytes < header.bytes) {
+      throw damage(path, bytes, `it is cut off at ${bytes} of ${header.bytes} bytes`);
     }
+    this.#claim(header.synced);
+    // An end that a recovery put on record is one up to which it had synced.
+    const end = this.record.logEnds.get(number);
+    if (end !== undefined) this.#claim({ segment: number, offset: end });
+    const limit = Math.min(wanted, end ?? wanted, this.#cut(number));
+    yield* this.#frames(file, limit, path, writable && this.record.cleanClose === undefined);
+    if (this.#cut(number) < Infinity) this.#ended = true;
+    const { blocks } = header;
     const segment: Segment = { number, file, blocks, bytes, unsynced: false };
     (this.#ended && number > this.#position.segment ? this.#dropped : this.#segments).push(segment);
   }
@@ -129,20 +126,6 @@ class Replay {
     const { cleanClose, logEnds } = this.record;
     const end = cleanClose?.segment === number ? cleanClose.offset : logEnds.get(number);
     return Math.max(Math.min(bytes, end === undefined ? bytes : roundUp(end)), BLOCK_BYTES);
-  }
-
-  /**
-   * Writes again what is not known to be synced. A sync that failed before the process ended leaves bytes that can be read
-   * and that no later sync writes; written once more, they are on stable storage when recovery has synced the segment.
-   */
-  *#writeBack(file: OpenFile, region: Region): Task<void> {
-    const { number } = file;
-    if (this.record.cleanClose !== undefined || this.#position.segment !== number) return;
-    if (this.#synced.segment > number) return;
-    const synced = this.#synced.segment === number ? this.#synced.offset : 0;
-    const start = Math.max(SEGMENT_START, Math.floor(synced / BLOCK_BYTES) * BLOCK_BYTES);
-    const bytes = this.#position.offset - start;
-    if (bytes > 0) yield* this.files.write(file, region, start, bytes, start);
   }
 
   finish(): Replayed {
@@ -175,26 +158,48 @@ class Replay {
     return number === end.segment ? end.offset : 0;
   }
 
-  /** Walks the frames of one segment while they follow each other, then looks for sound ones behind. */
-  #frames(region: Region, number: number, limit: number, path: string): void {
+  /**
+   * Walks the frames of one segment while they follow each other, reading as it goes; then looks for sound ones behind. Nothing
+   * from `limit` on counts.
+   */
+  *#frames(file: OpenFile, limit: number, path: string, writeBack: boolean): Task<void> {
+    const { number } = file;
     const walk = this.#walk;
-    walk.begin(region, number, limit, this.#position.segment === 0, this.#chain);
-    if (!this.#ended) walk.run(this.sink, path);
+    const window = this.#window;
+    walk.begin(number, this.#position.segment === 0, this.#chain);
+    while (!this.#ended && limit > SEGMENT_START) {
+      const start = walk.offset;
+      walk.run(this.sink, window, Math.min(window.end, limit), path);
+      this.#claim(walk.synced);
+      if (writeBack) yield* this.#writeBack(file, start, walk.offset);
+      const needed = window.bytesNeeded(walk.offset);
+      if (needed === undefined || needed > limit) break;
+      yield* window.show(walk.offset, needed);
+      if (window.end < needed) throw damage(path, window.end, "it ends before its size");
+    }
     const { offset } = walk;
     if (offset > SEGMENT_START) {
       this.#position = { segment: number, offset };
       this.#chain = walk.chain;
     }
-    this.#claim(walk.synced);
     // An empty segment is the log's end, unless an earlier recovery noted that it is empty.
     if (offset === SEGMENT_START && limit > SEGMENT_START) this.#ended = true;
-    const search = new FrameSearch(region, number, limit);
-    let later = search.next(offset);
-    for (; later !== undefined; later = search.next(later + BLOCK_BYTES)) {
+    yield* window.search(offset, limit, path, (region, at) => {
       this.#ended = true;
-      this.#claimOf(region, later);
-    }
-    if (search.gaveUp) throw damage(path, offset, "what follows looks like frames, and is none");
+      this.#claimOf(region, at);
+    });
+  }
+
+  /**
+   * Writes again what is not known to be synced. A sync that failed before the process ended leaves bytes that can be read
+   * and that no later sync writes; written once more, they are on stable storage when recovery has synced the segment.
+   */
+  *#writeBack(file: OpenFile, from: number, to: number): Task<void> {
+    const { region, base } = this.#window;
+    if (this.#synced.segment > file.number) return;
+    const synced = this.#synced.segment === file.number ? this.#synced.offset : 0;
+    const start = Math.max(from, Math.floor(synced / BLOCK_BYTES) * BLOCK_BYTES);
+    if (to > start) yield* this.files.write(file, region, start, to - start, start - base);
   }
 
   #claimOf(region: Region, frame: number): void {

@@ -173,6 +173,8 @@ pub const JobFlag = struct {
     pub const any_family: u32 = 32;
     /// table_verify: the large values that the table points to, too. Damage in one has its segment's number, negated.
     pub const with_values: u32 = 64;
+    /// file_read: stretches that the file system knows to be holes are not read; no bytes where nothing else follows.
+    pub const sparse: u32 = 128;
 };
 
 pub const JobHead = extern struct {
@@ -553,14 +555,15 @@ pub const BlobAddress = extern struct { number: f64, offset: f64, bytes: u32, ch
 /// What `varve_log_walk` is asked, and how far it came; at the front of a region, `family_count` `WalkFamily` records behind it.
 /// A walk that stopped is taken up again by the next call.
 pub const LogWalk = extern struct {
-    /// The region with the segment's bytes, from its first one.
+    /// The region with bytes of the segment.
     source: i32,
     mode: u32,
     family_count: u32,
     /// Families with smaller numbers that are not among the records were dropped: their entries are passed over.
     next_family: u32,
     segment: f64,
-    /// Where the bytes end that count.
+    /// The region has the segment's bytes from here on; from `limit` on they do not count.
+    base: f64,
     limit: f64,
     /// Where the last frame ended. The next one is there, or at the next block.
     offset: f64,

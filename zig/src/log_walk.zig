@@ -25,12 +25,15 @@ pub fn walk(id: region.Id) i32 {
     if (request.family_count > records) return invalid;
     const families: [*]const abi.WalkFamily = @ptrCast(@alignCast(memory.ptr + @sizeOf(abi.LogWalk)));
     const mode = std.enums.fromInt(abi.WalkMode, request.mode) orelse return invalid;
+    const base = file_jobs.whole(request.base) orelse return invalid;
     const limit = file_jobs.whole(request.limit) orelse return invalid;
-    const bytes = region.part(request.source, 0, limit) orelse return invalid;
+    if (base % abi.block_bytes != 0 or base > limit) return invalid;
+    const bytes = region.part(request.source, 0, limit - base) orelse return invalid;
     var walker: Walker = .{
         .request = request,
         .mode = mode,
         .bytes = @alignCast(bytes),
+        .base = base,
         .families = families[0..request.family_count],
     };
     const stop = walker.run() catch return invalid;
@@ -77,6 +80,8 @@ const Walker = struct {
     request: *abi.LogWalk,
     mode: abi.WalkMode,
     bytes: Bytes,
+    /// Where in the segment they begin; offsets here count from there.
+    base: u64,
     families: []const abi.WalkFamily,
     /// The family of the entry before, as most entries have the same.
     known: ?*const abi.WalkFamily = null,
@@ -95,7 +100,7 @@ const Walker = struct {
             if (try self.runs(end)) |stop| return stop;
             request.chain = header.checksum;
             request.is_first = 0;
-            request.offset = @floatFromInt(end);
+            request.offset = self.absolute(end);
             request.frame = 0;
         }
     }
@@ -117,8 +122,8 @@ const Walker = struct {
                 request.synced_segment = frame.synced_segment;
                 request.synced_offset = frame.synced_offset;
             }
-            request.frame = @floatFromInt(at);
-            request.run = @floatFromInt(at + frame_bytes);
+            request.frame = self.absolute(at);
+            request.run = self.absolute(at + frame_bytes);
             request.entry = 0;
             return true;
         }
@@ -135,7 +140,7 @@ const Walker = struct {
                 const begun = std.mem.bytesToValue(abi.LogRun, self.bytes[at..][0..run_bytes]);
                 const count: f64 = @floatFromInt(begun.entry_count);
                 request.last_sequence = @max(request.last_sequence, begun.first_sequence + count - 1);
-                request.entry = @floatFromInt(at + run_bytes);
+                request.entry = self.absolute(at + run_bytes);
                 request.entries_left = begun.entry_count;
                 request.sequence = begun.first_sequence;
                 if (self.mode == .runs) return .run;
@@ -143,7 +148,7 @@ const Walker = struct {
             if (self.mode == .apply and try self.entries()) return .entry;
             request.entry = 0;
             const bytes = std.mem.bytesToValue(abi.LogRun, self.bytes[at..][0..run_bytes]).bytes;
-            request.run = @floatFromInt(at + bytes);
+            request.run = self.absolute(at + bytes);
         }
     }
 
@@ -173,12 +178,12 @@ const Walker = struct {
             }
             for (items[0..count], ids[0..count], hashes[0..count]) |item, id, hash| {
                 const is_ours = try self.put(item, id, hash, sequence, segment);
-                if (!is_ours) request.refused = @floatFromInt(at);
+                if (!is_ours) request.refused = self.absolute(at);
                 at += entry_bytes + 4 * @as(u64, item.wordCount());
                 sequence += 1;
                 left -= 1;
                 if (is_ours) continue;
-                request.entry = @floatFromInt(at);
+                request.entry = self.absolute(at);
                 request.sequence = @floatFromInt(sequence);
                 request.entries_left = left;
                 return true;
@@ -223,8 +228,14 @@ const Walker = struct {
         return null;
     }
 
+    fn absolute(self: *Walker, offset: u64) f64 {
+        return @floatFromInt(self.base + offset);
+    }
+
     fn place(self: *Walker, at: f64, room: u64) Error!u64 {
-        const offset = file_jobs.whole(at) orelse return error.Invalid;
+        const given = file_jobs.whole(at) orelse return error.Invalid;
+        if (given < self.base) return error.Invalid;
+        const offset = given - self.base;
         if (offset > self.bytes.len or room > self.bytes.len - offset) return error.Invalid;
         return offset;
     }

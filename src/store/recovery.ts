@@ -20,7 +20,12 @@ import type { Table } from "../tree/version.ts";
 import { corruption, VarveError } from "../base/errors.ts";
 import { Families } from "./families.ts";
 import type { StoreSettings } from "./settings.ts";
-import { findLostValue, type ReplayedValue, requireKnownBlobs } from "./value_recovery.ts";
+import {
+  findLostValue,
+  type ReplayedValue,
+  requireKnownBlobs,
+  segmentItself,
+} from "./value_recovery.ts";
 
 export interface Recovered {
   readonly families: Families;
@@ -106,7 +111,12 @@ export function* recover(
   const found = Math.max(state.lastSequence, log.lastSequence);
   requireKnownBlobs(files, values, state.blobs);
   const open = values.filter(({ address }) => !state.sealedBlobs.has(address.number));
-  const lost = yield* findLostValue(files, open, log.synced, writable);
+  const lost = yield* findLostValue(
+    files,
+    open,
+    log.synced,
+    writable ? segmentItself(files) : undefined,
+  );
   if (lost !== undefined) {
     yield* closeSegments(files, log);
     for (const family of families.all()) family.forgetMemtables();
@@ -211,7 +221,7 @@ function* removeOrphans(files: Files, manifest: Manifest): Task<void> {
 }
 
 /** A file that cannot be removed costs its space, and nothing else. */
-function* discard(files: Files, name: FileName): Task<void> {
+export function* discard(files: Files, name: FileName): Task<void> {
   try {
     yield* files.unlink(name);
   } catch (error) {

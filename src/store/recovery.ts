@@ -5,10 +5,10 @@
 import { BlobSegment } from "../blob/segment.ts";
 import { Applier } from "../commit/apply.ts";
 import type { LogPosition } from "../format/manifest_edit.ts";
-import { type FileName, type Files, required } from "../native/files.ts";
+import { type FileName, type Files, type FoundFile, required } from "../native/files.ts";
 import { BLOCK_BYTES, FileFlag, FileKind, LogRun } from "../native/layout.gen.ts";
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
-import type { Task } from "../native/task.ts";
+import { inParallel, type Task } from "../native/task.ts";
 import { isSound } from "../log/frame.ts";
 import type { FamilyTarget, MemtableSink, RunVisitor } from "../log/frame_walk.ts";
 import { closeSegments, type Replayed, replayLog } from "../log/replay.ts";
@@ -16,7 +16,6 @@ import { SEGMENT_START } from "../log/segment.ts";
 import { Family } from "../tree/family.ts";
 import type { Manifest } from "../tree/manifest.ts";
 import { openTable } from "../tree/tables.ts";
-import type { Table } from "../tree/version.ts";
 import { corruption, VarveError } from "../base/errors.ts";
 import { Families } from "./families.ts";
 import type { StoreSettings } from "./settings.ts";
@@ -26,6 +25,9 @@ import {
   requireKnownBlobs,
   segmentItself,
 } from "./value_recovery.ts";
+
+/** Tables that are opened at the same time: more than there are threads to read them, and few regions. */
+const TABLES_AT_ONCE = 16;
 
 export interface Recovered {
   readonly families: Families;
@@ -52,12 +54,13 @@ export interface ReplayWitness {
 
 export function* recover(
   files: Files,
+  found: readonly FoundFile[],
   manifest: Manifest,
   settings: StoreSettings,
   context: Region,
   witness?: ReplayWitness,
 ): Task<Recovered> {
-  yield* requireKnownLogs(files, manifest);
+  yield* requireKnownLogs(files, found, manifest);
   const families = yield* openFamilies(files, manifest, settings, context);
   const { state } = manifest;
   const applier = new Applier(context);
@@ -108,7 +111,7 @@ export function* recover(
   };
   let log = yield* replay();
   // What goes with a lost value was given its number, too.
-  const found = Math.max(state.lastSequence, log.lastSequence);
+  const newest = Math.max(state.lastSequence, log.lastSequence);
   requireKnownBlobs(files, values, state.blobs);
   const open = values.filter(({ address }) => !state.sealedBlobs.has(address.number));
   const lost = yield* findLostValue(
@@ -122,15 +125,14 @@ export function* recover(
     for (const family of families.all()) family.forgetMemtables();
     log = yield* replay(lost);
   }
-  const blobs = yield* findBlobs(files, state.blobs);
-  const lastSequence = witness?.atEnd(families, found) ?? found;
+  const lastSequence = witness?.atEnd(families, newest) ?? newest;
   return {
     families,
     log,
     lastSequence,
     visible: witness?.visible,
     sawExpiry: applier.sawExpiry,
-    blobs,
+    blobs: blobsAmong(found, state.blobs),
   };
 }
 
@@ -145,14 +147,10 @@ function targetsOf(families: Families, { state }: Manifest): FamilyTarget[] {
 }
 
 /** The blob segments on record. One whose file is missing has no bytes; whoever reads it is told. */
-function* findBlobs(
-  files: Files,
-  numbers: ReadonlySet<number>,
-): Task<BlobSegment[]> {
-  if (numbers.size === 0) return [];
+function blobsAmong(found: readonly FoundFile[], numbers: ReadonlySet<number>): BlobSegment[] {
   const segments = new Map<number, BlobSegment>();
   for (const number of numbers) segments.set(number, BlobSegment.found(number, 0));
-  for (const { kind, number, bytes } of yield* files.list()) {
+  for (const { kind, number, bytes } of found) {
     if (kind === FileKind.blob && numbers.has(number)) {
       segments.set(number, BlobSegment.found(number, bytes));
     }
@@ -164,7 +162,12 @@ function* findBlobs(
  * Settles what recovery found: everything replayed is on stable storage, what lay behind the end never comes back,
  * files that no edit names are gone.
  */
-export function* settle(files: Files, manifest: Manifest, log: Replayed): Task<void> {
+export function* settle(
+  files: Files,
+  found: readonly FoundFile[],
+  manifest: Manifest,
+  log: Replayed,
+): Task<void> {
   if (manifest.state.cleanClose === undefined) {
     for (const { file } of log.segments) yield* files.sync(file);
     // The process may have died between a rename, or an edit, and its sync.
@@ -177,7 +180,7 @@ export function* settle(files: Files, manifest: Manifest, log: Replayed): Task<v
     logEnds: segment === 0 ? [] : [{ segment, offset }],
   });
   for (const { file } of log.dropped) yield* files.close(file);
-  yield* removeOrphans(files, manifest);
+  yield* removeOrphans(files, found, manifest);
 }
 
 function* openFamilies(
@@ -188,11 +191,11 @@ function* openFamilies(
 ): Task<Families> {
   const families = new Families();
   for (const { id, name, operator, tables } of manifest.state.families.values()) {
-    const opened: Table[] = [];
-    for (const record of tables) {
+    const opening = tables.map((record) => {
       const path = files.path({ kind: FileKind.table, number: record.number });
-      opened.push(yield* required(path, openTable(files, record)));
-    }
+      return required(path, openTable(files, record));
+    });
+    const opened = yield* inParallel(files.jobs, opening, TABLES_AT_ONCE);
     const tuning = settings.columnFamilies.get(name) ?? settings.familyDefaults;
     const family = Family.create(id, name, tuning, opened, context);
     family.operator = operator;
@@ -202,14 +205,18 @@ function* openFamilies(
 }
 
 /** Removes what a crash left: files of ours that the manifest does not name. */
-function* removeOrphans(files: Files, manifest: Manifest): Task<void> {
+function* removeOrphans(
+  files: Files,
+  found: readonly FoundFile[],
+  manifest: Manifest,
+): Task<void> {
   const { state } = manifest;
   const tables = new Set<number>();
   for (const family of state.families.values()) {
     for (const { number } of family.tables) tables.add(number);
   }
   const logs = new Set(state.logs);
-  for (const { kind, number } of yield* files.list()) {
+  for (const { kind, number } of found) {
     state.nextFileNumber = Math.max(state.nextFileNumber, number + 1);
     const isOrphan = (kind === FileKind.table && !tables.has(number)) ||
       (kind === FileKind.log && !logs.has(number)) ||
@@ -233,8 +240,12 @@ export function* discard(files: Files, name: FileName): Task<void> {
  * A frame is written only into a segment that is on record. One in a segment that the manifest never heard of says that
  * the manifest has lost an edit.
  */
-function* requireKnownLogs(files: Files, manifest: Manifest): Task<void> {
-  for (const { kind, number } of yield* files.list()) {
+function* requireKnownLogs(
+  files: Files,
+  found: readonly FoundFile[],
+  manifest: Manifest,
+): Task<void> {
+  for (const { kind, number } of found) {
     if (kind !== FileKind.log || number <= manifest.state.lastLog) continue;
     if (!(yield* holdsFrames(files, { kind, number }))) continue;
     const path = files.path({ kind, number });

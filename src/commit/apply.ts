@@ -46,29 +46,51 @@ export class Applier {
     const entryCount = u32[(offset + LogRun.entryCount) >> 2];
     let sequence = f64[(offset + LogRun.firstSequence) >> 3];
     let word = (offset >> 2) + RUN_WORDS;
-    const key = this.#key;
     for (let index = 0; index < entryCount; index++, sequence++) {
-      const typeAndKeyBytes = u32[word + TYPE_AND_KEY_BYTES];
-      const keyBytes = typeAndKeyBytes >>> 16;
-      const valueBytes = u32[word + VALUE_BYTES];
-      const valueStart = word + ENTRY_WORDS + wordsOf(keyBytes);
-      const family = familyOf(u32[word + FAMILY], sequence);
-      if (family !== undefined) {
-        key.point(u32, word + ENTRY_WORDS, keyBytes);
-        const type = typeAndKeyBytes & 0xff;
-        this.counts[type]++;
-        const memtable = family.memtableFor(keyBytes, valueBytes);
-        if (type === EntryType.deleteRange) {
-          memtable.insertRange(key, sequence, valueStart, valueBytes, segment);
-        } else {
-          memtable.insert(key, type, sequence, valueStart, valueBytes, segment);
-          if (type >= EntryType.putExpiring) {
-            this.#sawUncommon(memtable, type, u32, valueStart + wordsOf(valueBytes), sequence);
-          }
+      word = this.#applyEntry(u32, word, sequence, segment, familyOf);
+    }
+  }
+
+  /** Applies the one entry at byte `offset`. REQUIRES: as `apply`. */
+  applyOne(
+    { u32 }: Region,
+    offset: number,
+    sequence: number,
+    segment: number,
+    familyOf: FamilyOf,
+  ): void {
+    this.#applyEntry(u32, offset >> 2, sequence, segment, familyOf);
+  }
+
+  /** Returns the word behind the entry. */
+  #applyEntry(
+    u32: Uint32Array,
+    word: number,
+    sequence: number,
+    segment: number,
+    familyOf: FamilyOf,
+  ): number {
+    const key = this.#key;
+    const typeAndKeyBytes = u32[word + TYPE_AND_KEY_BYTES];
+    const keyBytes = typeAndKeyBytes >>> 16;
+    const valueBytes = u32[word + VALUE_BYTES];
+    const valueStart = word + ENTRY_WORDS + wordsOf(keyBytes);
+    const family = familyOf(u32[word + FAMILY], sequence);
+    if (family !== undefined) {
+      key.point(u32, word + ENTRY_WORDS, keyBytes);
+      const type = typeAndKeyBytes & 0xff;
+      this.counts[type]++;
+      const memtable = family.memtableFor(keyBytes, valueBytes);
+      if (type === EntryType.deleteRange) {
+        memtable.insertRange(key, sequence, valueStart, valueBytes, segment);
+      } else {
+        memtable.insert(key, type, sequence, valueStart, valueBytes, segment);
+        if (type >= EntryType.putExpiring) {
+          this.#sawUncommon(memtable, type, u32, valueStart + wordsOf(valueBytes), sequence);
         }
       }
-      word = valueStart + wordsOf(valueBytes);
     }
+    return valueStart + wordsOf(valueBytes);
   }
 
   #sawUncommon(

@@ -93,7 +93,10 @@ export function decodeManifest(file: Uint8Array, path: string): ManifestContent 
     chain = record.checksum;
     offset += record.bytes;
   }
-  for (let later = offset; later < file.length; later += RECORD_ALIGNMENT) {
+  // Most of it is space that was reserved and never written: cheap looks first.
+  const view = viewOf(file);
+  for (let later = offset; later + RECORD_HEADER_BYTES <= file.length; later += RECORD_ALIGNMENT) {
+    if (view.getUint32(later + 4, true) !== RECORD_MAGIC) continue;
     if (recordAt(file, later) === undefined) continue;
     throw corruption(
       `Cannot read '${path}': the record at offset ${offset} is damaged, a later one is not`,
@@ -103,8 +106,13 @@ export function decodeManifest(file: Uint8Array, path: string): ManifestContent 
   if (records.length === 0) {
     throw corruption(`Cannot read '${path}': its first record is damaged`, { path, offset });
   }
-  const torn = file.subarray(offset).some((byte) => byte !== 0);
+  const torn = !isBlank(file, offset);
   return { header, records, end: offset, chain, torn };
+}
+
+function isBlank(file: Uint8Array, start: number): boolean {
+  for (let index = start; index < file.length; index++) if (file[index] !== 0) return false;
+  return true;
 }
 
 const POINTER_PATTERN = /^MANIFEST-(\d{6,16}) ([0-9a-f]{8})\n$/;

@@ -1,8 +1,8 @@
 /** A log segment in parts. Frames behind a gap are shown too, for they may be all that is left. */
 import { wordsOf } from "../base/words.ts";
-import { frameBytes, isSound, roundUp } from "../log/frame.ts";
+import { frameBytes, isSound, roundUp, soundRunBytes } from "../log/frame.ts";
 import { FrameSearch } from "../log/frame_search.ts";
-import { SEGMENT_BYTES_MAX, soundRunBytes } from "../log/replay.ts";
+import { SEGMENT_BYTES_MAX } from "../log/replay.ts";
 import { decodeSegmentHeader, SEGMENT_START } from "../log/segment.ts";
 import { BLOCK_BYTES, LogEntry, LogFrame, LogRun, LogSegmentHeader } from "../native/layout.gen.ts";
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";

@@ -1,4 +1,5 @@
-/** Frames of the log as they lie in memory: places, sizes, checks. */
+/** Frames and runs of the log as they lie in memory: places, sizes, checks. */
+import { corruption, type VarveError } from "../base/errors.ts";
 import { BLOCK_BYTES, LogFrame } from "../native/layout.gen.ts";
 import { native } from "../native/library.ts";
 import type { Region } from "../native/region.ts";
@@ -18,4 +19,15 @@ export function frameBytes(region: Region, frame: number): number {
 /** Where the next frame may be if a sync came between. */
 export function roundUp(offset: number): number {
   return Math.ceil(offset / BLOCK_BYTES) * BLOCK_BYTES;
+}
+
+/** The bytes of a run whose entries all lie within it and can be what they say, or `undefined`. */
+export function soundRunBytes(region: Region, run: number, end: number): number | undefined {
+  const bytes = native().call.varve_run_check(region.id, run, end);
+  return bytes < 0 ? undefined : bytes;
+}
+
+/** A segment that is not what it must be. */
+export function damage(path: string, offset: number, found: string): VarveError {
+  return corruption(`Cannot replay '${path}' at offset ${offset}: ${found}`, { path, offset });
 }

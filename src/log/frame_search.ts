@@ -25,7 +25,10 @@ export class FrameSearch {
   /** The first sound frame at a block's start from `start` on. */
   next(start: number): number | undefined {
     const { region, segment, limit } = this;
+    const { f64 } = region;
     for (let place = roundUp(start); place < limit; place += BLOCK_BYTES) {
+      // Most places hold nothing.
+      if (f64[(place + LogFrame.segment) >> 3] !== segment) continue;
       this.#left -= this.#claim(place);
       if (this.gaveUp) return undefined;
       if (isSound(region, segment, place, limit)) return place;

@@ -1,31 +1,20 @@
 /**
- * Reads the live log segments in order, up to where the log ends.
+ * Reads the live log segments in order, up to where the log ends; `frame_walk.ts` says what becomes of the entries.
  *
  * The log ends at the first frame that does not check out or does not carry its predecessor's checksum. Whatever is known
  * to have been synced (by the manifest's clean close, by a segment's header, by any sound frame behind that place)
  * must lie before it: otherwise bytes were lost that a caller was promised, and that is `ERR_CORRUPTION`.
  */
-import { compareBytes } from "../base/bytes.ts";
-import { corruption, type VarveError } from "../base/errors.ts";
-import { wordsOf } from "../base/words.ts";
-import { isPossibleEntry } from "../format/log_entry.ts";
 import type { LogPosition } from "../format/manifest_edit.ts";
 import type { StoreId } from "../format/manifest_file.ts";
 import { type Files, type OpenFile, required } from "../native/files.ts";
-import {
-  BLOCK_BYTES,
-  EntryType,
-  FileFlag,
-  FileKind,
-  LogEntry,
-  LogFrame,
-  LogRun,
-} from "../native/layout.gen.ts";
-import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
+import { BLOCK_BYTES, FileFlag, FileKind, LogFrame } from "../native/layout.gen.ts";
+import type { Region } from "../native/region.ts";
 import type { Task } from "../native/task.ts";
-import { frameBytes, isSound, roundUp } from "./frame.ts";
-import { FrameSearch } from "./frame_search.ts";
+import { damage, roundUp } from "./frame.ts";
+import { type EntrySink, FrameWalk } from "./frame_walk.ts";
 import { decodeSegmentHeader, type Segment, SEGMENT_START } from "./segment.ts";
+import { SegmentWindow } from "./segment_window.ts";
 
 /** What the manifest says of the log. */
 export interface LogRecord {
@@ -42,14 +31,13 @@ export interface Replayed {
   readonly chain: number;
   /** How far the log is known to have been synced: noughts for not at all. */
   readonly synced: LogPosition;
+  /** The greatest sequence number; zero: none. */
+  readonly lastSequence: number;
   /** Segments up to the end, oldest first. */
   readonly segments: Segment[];
   /** Segments behind the end: nothing in them counts. */
   readonly dropped: Segment[];
 }
-
-/** Takes one run: the region and the offset of its `LogRun`, and the segment and the offset of its frame. */
-export type RunVisitor = (region: Region, offset: number, segment: number, frame: number) => void;
 
 /** A segment holds one record of at most 1 GiB and its framing; more was never written. */
 export const SEGMENT_BYTES_MAX = 4 * 1024 ** 3 - BLOCK_BYTES;
@@ -58,11 +46,15 @@ export function* replayLog(
   files: Files,
   record: LogRecord,
   writable: boolean,
-  visit: RunVisitor,
+  sink: EntrySink = {},
 ): Task<Replayed> {
-  const replay = new Replay(files, record, visit);
-  for (const number of record.logs) yield* replay.segment(number, writable);
-  return replay.finish();
+  const replay = new Replay(files, record, sink);
+  try {
+    for (const number of record.logs) yield* replay.segment(number, writable);
+    return replay.finish();
+  } finally {
+    replay.release();
+  }
 }
 
 /** Gives back the files of a replay that nobody goes on with. */
@@ -79,11 +71,22 @@ class Replay {
   #synced: LogPosition = { segment: 0, offset: 0 };
   #ended = false;
 
+  readonly #walk: FrameWalk;
+  readonly #window: SegmentWindow;
+
   constructor(
     readonly files: Files,
     readonly record: LogRecord,
-    readonly visit: RunVisitor,
-  ) {}
+    readonly sink: EntrySink,
+  ) {
+    this.#walk = new FrameWalk(sink);
+    this.#window = new SegmentWindow(files);
+  }
+
+  release(): void {
+    this.#walk.release();
+    this.#window.release();
+  }
 
   *segment(number: number, writable: boolean): Task<void> {
     const name = { kind: FileKind.log, number };
@@ -94,32 +97,26 @@ class Replay {
     );
     const bytes = yield* this.files.size(file);
     if (bytes > SEGMENT_BYTES_MAX) throw damage(path, bytes, "it is larger than any segment");
-    const wanted = this.#bytesThatCount(number, bytes);
-    const region = reserveRegion(wanted);
-    let blocks: boolean;
-    try {
-      const read = yield* this.files.read(file, region, 0, Math.min(bytes, wanted));
-      if (read < BLOCK_BYTES) throw damage(path, read, "its header is cut off");
-      const header = decodeSegmentHeader(region);
-      if (typeof header === "string") throw damage(path, 0, header);
-      const { storeId } = this.record;
-      const foreign = header.storeId.low !== storeId.low || header.storeId.high !== storeId.high;
-      if (header.number !== number || foreign) throw damage(path, 0, "it is another segment");
-      const there = read < Math.min(bytes, wanted) ? read : bytes;
-      if (there < header.bytes) {
-        throw damage(path, there, `it is cut off at ${there} of ${header.bytes} bytes`);
-      }
-      blocks = header.blocks;
-      this.#claim(header.synced);
-      // An end that a recovery put on record is one up to which it had synced.
-      const end = this.record.logEnds.get(number);
-      if (end !== undefined) this.#claim({ segment: number, offset: end });
-      this.#frames(region, number, Math.min(read, end ?? read, this.#cut(number)), path);
-      if (this.#cut(number) < Infinity) this.#ended = true;
-      if (writable) yield* this.#writeBack(file, region);
-    } finally {
-      releaseRegion(region.id);
+    const wanted = Math.min(bytes, this.#bytesThatCount(number, bytes));
+    const window = this.#window;
+    yield* window.open(file, wanted);
+    if (window.end < BLOCK_BYTES) throw damage(path, window.end, "its header is cut off");
+    const header = decodeSegmentHeader(window.region);
+    if (typeof header === "string") throw damage(path, 0, header);
+    const { storeId } = this.record;
+    const foreign = header.storeId.low !== storeId.low || header.storeId.high !== storeId.high;
+    if (header.number !== number || foreign) throw damage(path, 0, "it is another segment");
+    if (bytes < header.bytes) {
+      throw damage(path, bytes, `it is cut off at ${bytes} of ${header.bytes} bytes`);
     }
+    this.#claim(header.synced);
+    // An end that a recovery put on record is one up to which it had synced.
+    const end = this.record.logEnds.get(number);
+    if (end !== undefined) this.#claim({ segment: number, offset: end });
+    const limit = Math.min(wanted, end ?? wanted, this.#cut(number));
+    yield* this.#frames(file, limit, path, writable && this.record.cleanClose === undefined);
+    if (this.#cut(number) < Infinity) this.#ended = true;
+    const { blocks } = header;
     const segment: Segment = { number, file, blocks, bytes, unsynced: false };
     (this.#ended && number > this.#position.segment ? this.#dropped : this.#segments).push(segment);
   }
@@ -129,20 +126,6 @@ class Replay {
     const { cleanClose, logEnds } = this.record;
     const end = cleanClose?.segment === number ? cleanClose.offset : logEnds.get(number);
     return Math.max(Math.min(bytes, end === undefined ? bytes : roundUp(end)), BLOCK_BYTES);
-  }
-
-  /**
-   * Writes again what is not known to be synced. A sync that failed before the process ended leaves bytes that can be read
-   * and that no later sync writes; written once more, they are on stable storage when recovery has synced the segment.
-   */
-  *#writeBack(file: OpenFile, region: Region): Task<void> {
-    const { number } = file;
-    if (this.record.cleanClose !== undefined || this.#position.segment !== number) return;
-    if (this.#synced.segment > number) return;
-    const synced = this.#synced.segment === number ? this.#synced.offset : 0;
-    const start = Math.max(SEGMENT_START, Math.floor(synced / BLOCK_BYTES) * BLOCK_BYTES);
-    const bytes = this.#position.offset - start;
-    if (bytes > 0) yield* this.files.write(file, region, start, bytes, start);
   }
 
   finish(): Replayed {
@@ -162,6 +145,7 @@ class Replay {
       position: this.#position,
       chain: this.#chain,
       synced: this.#synced,
+      lastSequence: this.#walk.lastSequence,
       segments: this.#segments,
       dropped: this.#dropped,
     };
@@ -174,54 +158,48 @@ class Replay {
     return number === end.segment ? end.offset : 0;
   }
 
-  /** Walks the frames of one segment while they follow each other, then looks for sound ones behind. */
-  #frames(region: Region, number: number, limit: number, path: string): void {
-    let offset = SEGMENT_START;
-    while (!this.#ended) {
-      const found = this.#follows(region, number, offset, limit);
-      if (found === undefined) break;
-      const end = found + frameBytes(region, found);
-      this.#visitRuns(region, number, found, path);
-      this.#chain = region.u32[(found + LogFrame.checksum) >> 2];
-      this.#position = { segment: number, offset: end };
-      offset = end;
+  /**
+   * Walks the frames of one segment while they follow each other, reading as it goes; then looks for sound ones behind. Nothing
+   * from `limit` on counts.
+   */
+  *#frames(file: OpenFile, limit: number, path: string, writeBack: boolean): Task<void> {
+    const { number } = file;
+    const walk = this.#walk;
+    const window = this.#window;
+    walk.begin(number, this.#position.segment === 0, this.#chain);
+    while (!this.#ended && limit > SEGMENT_START) {
+      const start = walk.offset;
+      walk.run(this.sink, window, Math.min(window.end, limit), path);
+      this.#claim(walk.synced);
+      if (writeBack) yield* this.#writeBack(file, start, walk.offset);
+      const needed = window.bytesNeeded(walk.offset);
+      if (needed === undefined || needed > limit) break;
+      yield* window.show(walk.offset, needed);
+      if (window.end < needed) throw damage(path, window.end, "it ends before its size");
+    }
+    const { offset } = walk;
+    if (offset > SEGMENT_START) {
+      this.#position = { segment: number, offset };
+      this.#chain = walk.chain;
     }
     // An empty segment is the log's end, unless an earlier recovery noted that it is empty.
     if (offset === SEGMENT_START && limit > SEGMENT_START) this.#ended = true;
-    const search = new FrameSearch(region, number, limit);
-    let later = search.next(offset);
-    for (; later !== undefined; later = search.next(later + BLOCK_BYTES)) {
+    yield* window.search(offset, limit, path, (region, at) => {
       this.#ended = true;
-      this.#claimOf(region, later);
-    }
-    if (search.gaveUp) throw damage(path, offset, "what follows looks like frames, and is none");
+      this.#claimOf(region, at);
+    });
   }
 
   /**
-   * The next frame from `offset` on: there, or at the next block's start if a sync came between. The log's very first frame
-   * follows anything; every other one carries its predecessor's checksum.
+   * Writes again what is not known to be synced. A sync that failed before the process ended leaves bytes that can be read
+   * and that no later sync writes; written once more, they are on stable storage when recovery has synced the segment.
    */
-  #follows(region: Region, number: number, offset: number, limit: number): number | undefined {
-    for (const place of [offset, roundUp(offset)]) {
-      if (!isSound(region, number, place, limit)) continue;
-      const chain = region.u32[(place + LogFrame.chain) >> 2];
-      const isFirst = this.#position.segment === 0;
-      if (!isFirst && chain !== this.#chain) continue;
-      this.#claimOf(region, place);
-      return place;
-    }
-    return undefined;
-  }
-
-  #visitRuns(region: Region, number: number, frame: number, path: string): void {
-    const end = frame + LogFrame.BYTES + region.u32[(frame + LogFrame.payloadBytes) >> 2];
-    let run = frame + LogFrame.BYTES;
-    while (run < end) {
-      const bytes = soundRunBytes(region, run, end);
-      if (bytes === undefined) throw damage(path, run, "a run of entries is malformed");
-      this.visit(region, run, number, frame);
-      run += bytes;
-    }
+  *#writeBack(file: OpenFile, from: number, to: number): Task<void> {
+    const { region, base } = this.#window;
+    if (this.#synced.segment > file.number) return;
+    const synced = this.#synced.segment === file.number ? this.#synced.offset : 0;
+    const start = Math.max(from, Math.floor(synced / BLOCK_BYTES) * BLOCK_BYTES);
+    if (to > start) yield* this.files.write(file, region, start, to - start, start - base);
   }
 
   #claimOf(region: Region, frame: number): void {
@@ -238,42 +216,7 @@ class Replay {
   }
 }
 
-/** The bytes of a run whose entries all lie within it, or `undefined`. A checksum proves origin, not sense. */
-export function soundRunBytes(region: Region, run: number, end: number): number | undefined {
-  const { u8, u32, f64 } = region;
-  if (run + LogRun.BYTES > end) return undefined;
-  const bytes = u32[(run + LogRun.bytes) >> 2];
-  const entryCount = u32[(run + LogRun.entryCount) >> 2];
-  const firstSequence = f64[(run + LogRun.firstSequence) >> 3];
-  if (bytes < LogRun.BYTES || bytes % 8 !== 0 || run + bytes > end) return undefined;
-  if (!Number.isSafeInteger(firstSequence + entryCount) || firstSequence < 1) return undefined;
-  const runEnd = (run + bytes) >> 2;
-  let word = (run + LogRun.BYTES) >> 2;
-  for (let index = 0; index < entryCount; index++) {
-    if (word + (LogEntry.BYTES >> 2) > runEnd) return undefined;
-    const typeAndKeyBytes = u32[word + (LogEntry.typeAndKeyBytes >> 2)];
-    const keyBytes = typeAndKeyBytes >>> 16;
-    const type = typeAndKeyBytes & 0xff;
-    const valueBytes = u32[word + (LogEntry.valueBytes >> 2)];
-    if (!isPossibleEntry(type, keyBytes, valueBytes)) return undefined;
-    const key = 4 * word + LogEntry.BYTES;
-    word += (LogEntry.BYTES >> 2) + wordsOf(keyBytes) + wordsOf(valueBytes);
-    if (word > runEnd) return undefined;
-    if (type === EntryType.deleteRange && valueBytes > 0) {
-      const lower = u8.subarray(key, key + keyBytes);
-      const value = key + 4 * wordsOf(keyBytes);
-      // Nobody writes a range that holds nothing, or ends before it begins.
-      if (compareBytes(lower, u8.subarray(value, value + valueBytes)) >= 0) return undefined;
-    }
-  }
-  return bytes;
-}
-
 /** Whether a place in the log lies before another. */
 export function isBefore(a: LogPosition, b: LogPosition): boolean {
   return a.segment < b.segment || (a.segment === b.segment && a.offset < b.offset);
-}
-
-function damage(path: string, offset: number, found: string): VarveError {
-  return corruption(`Cannot replay '${path}' at offset ${offset}: ${found}`, { path, offset });
 }

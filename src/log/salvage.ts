@@ -16,9 +16,10 @@ import type { Files } from "../native/files.ts";
 import { BLOCK_BYTES, FileFlag, FileKind, LogFrame } from "../native/layout.gen.ts";
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
 import type { Task } from "../native/task.ts";
-import { frameBytes, isSound, roundUp } from "./frame.ts";
+import { frameBytes, isSound, roundUp, soundRunBytes } from "./frame.ts";
 import { FrameSearch } from "./frame_search.ts";
-import { isBefore, type RunVisitor, SEGMENT_BYTES_MAX, soundRunBytes } from "./replay.ts";
+import type { RunVisitor } from "./frame_walk.ts";
+import { isBefore, SEGMENT_BYTES_MAX } from "./replay.ts";
 import {
   decodeSegmentHeader,
   isOfLaterVersion,

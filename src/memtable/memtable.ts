@@ -3,7 +3,8 @@
  *
  * Promises: an entry never changes once it is reachable; readers take no lock and see, for the sequence number that
  * they loaded *before* they call `find`, every entry up to it. One thread inserts at a time (under the pipeline's claim);
- * Zig extends the ordered index beside it and allocates from the same tail. Layout: `zig/src/abi.zig`.
+ * Zig extends the ordered index beside it and allocates from the same tail; `memtable_writer.zig` inserts when a log is replayed, as
+ * this does. Layout: `zig/src/abi.zig`.
  */
 import { assert } from "../base/assert.ts";
 import { compareBytes } from "../base/bytes.ts";

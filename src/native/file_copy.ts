@@ -22,16 +22,17 @@ export function* linkOrCopy(from: Files, to: Files, name: FileName): Task<void> 
   }
 }
 
-/** Copies the first `bytesMax` bytes of a file; zeros that take no space stand for the rest. */
+/** Copies the first `bytesMax` bytes of a file, under another name if there is one; zeros that take no space stand for the rest. */
 export function* copyFile(
   from: Files,
   to: Files,
   name: FileName,
   bytesMax: number,
+  newName = name,
 ): Task<void> {
   const source = yield* from.open(name, FileFlag.readOnly);
   try {
-    const copy = yield* to.open(name, FileFlag.create);
+    const copy = yield* to.open(newName, FileFlag.create);
     try {
       const bytes = yield* from.size(source);
       yield* copyBytes(from, source, to, copy, Math.min(bytes, bytesMax));

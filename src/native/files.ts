@@ -65,6 +65,20 @@ export class Files {
   /** Fills the region from its start; returns the bytes read, fewer only at the end of the file. */
   *read(file: OpenFile, into: Region, offset: number, bytes: number): Task<number> {
     const job = yield* this.#transfer(Opcode.fileRead, file, into, 0, offset, bytes);
+    return yield* this.#read(job, file, offset);
+  }
+
+  /**
+   * The same, but zero where the file system knows that nothing but a hole follows to the end of the file. File systems have erred
+   * about bytes that were just written: for a second look, not for what must not be missed.
+   */
+  *readData(file: OpenFile, into: Region, offset: number, bytes: number): Task<number> {
+    const job = yield* this.#transfer(Opcode.fileRead, file, into, 0, offset, bytes);
+    this.jobs.shared.u32[(job + JobHead.flags) >> 2] = JobFlag.sparse;
+    return yield* this.#read(job, file, offset);
+  }
+
+  *#read(job: number, file: OpenFile, offset: number): Task<number> {
     yield job;
     const read = this.jobs.value(job);
     this.#finish(job, "read", file, offset);

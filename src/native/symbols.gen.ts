@@ -126,6 +126,14 @@ export const SYMBOLS = {
     parameters: ["i32", "f64", "f64", "f64"],
     result: "i32",
   },
+  varve_run_check: {
+    parameters: ["i32", "f64", "f64"],
+    result: "f64",
+  },
+  varve_log_walk: {
+    parameters: ["i32"],
+    result: "i32",
+  },
   varve_memtable_release: {
     parameters: ["i32"],
     result: "i32",

@@ -3,7 +3,7 @@
  * a job to be done, or a signal to wait for; it holds no claim, pin or lock across a `yield`.
  */
 import type { Jobs } from "./jobs.ts";
-import type { Signal } from "./signal.ts";
+import { Signal } from "./signal.ts";
 
 /** A job's record offset, or a signal. */
 export type Step = number | Signal;
@@ -65,6 +65,39 @@ export function runTasksSync(jobs: Jobs, tasks: readonly Task<void>[]): void {
   }
   jobs.drive(() => running === 0);
   if (failures.length > 0) throw failures[0];
+}
+
+/**
+ * Runs tasks on the I/O threads, `atOnce` at a time, inside another task; what they return, in their order. When one fails, those
+ * that have begun end first; then it throws what the first to fail threw.
+ */
+export function* inParallel<T>(
+  jobs: Jobs,
+  tasks: readonly Task<T>[],
+  atOnce: number,
+): Task<T[]> {
+  const results = new Array<T>(tasks.length);
+  const failures: unknown[] = [];
+  const ended = new Signal();
+  let begun = 0;
+  let running = 0;
+  const begin = (): void => {
+    while (running < atOnce && begun < tasks.length && failures.length === 0) {
+      const index = begun++;
+      running++;
+      startTask(jobs, tasks[index], (error, value) => {
+        running--;
+        if (error !== undefined) failures.push(error);
+        else results[index] = value as T;
+        begin();
+      });
+    }
+    if (running === 0) ended.set();
+  };
+  begin();
+  if (!ended.ready) yield ended;
+  if (failures.length > 0) throw failures[0];
+  return results;
 }
 
 /** A job record, waiting for one if all are in use. */

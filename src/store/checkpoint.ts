@@ -240,7 +240,7 @@ function* requireWholeLog(
   { logs, logEnds, cleanClose }: ManifestState,
 ): Task<void> {
   const record = { storeId, logs, logEnds, cleanClose };
-  yield* closeSegments(copy, yield* replayLog(copy, record, false, () => {}));
+  yield* closeSegments(copy, yield* replayLog(copy, record, false));
 }
 
 /** A closing store waits for this, so it ends soon. */

@@ -20,15 +20,18 @@ export function* openStore(
   witness?: ReplayWitness,
 ): Task<Store> {
   try {
-    const manifest = yield* openManifest(foundation, settings, storeId);
+    // Nobody else makes files here: one list serves from beginning to end.
+    const found = yield* foundation.files.list();
+    const manifest = yield* openManifest(foundation, found, settings, storeId);
     const recovered = yield* recover(
       foundation.files,
+      found,
       manifest,
       settings,
       foundation.context,
       witness,
     );
-    if (!settings.readOnly) yield* settle(foundation.files, manifest, recovered.log);
+    if (!settings.readOnly) yield* settle(foundation.files, found, manifest, recovered.log);
     return new Store(foundation, manifest, settings, recovered);
   } catch (error) {
     if (witness === undefined) foundation.release();
@@ -38,10 +41,10 @@ export function* openStore(
 
 function* openManifest(
   { files, health, path }: Foundation,
+  found: readonly FoundFile[],
   settings: StoreSettings,
   storeId: StoreId,
 ): Task<Manifest> {
-  const found = yield* files.list();
   if (found.some(({ kind }) => kind === FileKind.current)) {
     if (settings.errorIfExists) {
       throw new VarveError("ERR_EXISTS", `Cannot create '${path}': there is a store`, { path });

@@ -5,21 +5,29 @@
 import { BlobSegment } from "../blob/segment.ts";
 import { Applier } from "../commit/apply.ts";
 import type { LogPosition } from "../format/manifest_edit.ts";
-import { type FileName, type Files, required } from "../native/files.ts";
+import { type FileName, type Files, type FoundFile, required } from "../native/files.ts";
 import { BLOCK_BYTES, FileFlag, FileKind, LogRun } from "../native/layout.gen.ts";
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
-import type { Task } from "../native/task.ts";
+import { inParallel, type Task } from "../native/task.ts";
 import { isSound } from "../log/frame.ts";
+import type { FamilyTarget, MemtableSink, RunVisitor } from "../log/frame_walk.ts";
 import { closeSegments, type Replayed, replayLog } from "../log/replay.ts";
 import { SEGMENT_START } from "../log/segment.ts";
 import { Family } from "../tree/family.ts";
 import type { Manifest } from "../tree/manifest.ts";
 import { openTable } from "../tree/tables.ts";
-import type { Table } from "../tree/version.ts";
 import { corruption, VarveError } from "../base/errors.ts";
 import { Families } from "./families.ts";
 import type { StoreSettings } from "./settings.ts";
-import { findLostValue, type ReplayedValue, requireKnownBlobs } from "./value_recovery.ts";
+import {
+  findLostValue,
+  type ReplayedValue,
+  requireKnownBlobs,
+  segmentItself,
+} from "./value_recovery.ts";
+
+/** Tables that are opened at the same time: more than there are threads to read them, and few regions. */
+const TABLES_AT_ONCE = 16;
 
 export interface Recovered {
   readonly families: Families;
@@ -46,15 +54,15 @@ export interface ReplayWitness {
 
 export function* recover(
   files: Files,
+  found: readonly FoundFile[],
   manifest: Manifest,
   settings: StoreSettings,
   context: Region,
   witness?: ReplayWitness,
 ): Task<Recovered> {
-  yield* requireKnownLogs(files, manifest);
+  yield* requireKnownLogs(files, found, manifest);
   const families = yield* openFamilies(files, manifest, settings, context);
   const { state } = manifest;
-  let lastSequence = state.lastSequence;
   const applier = new Applier(context);
   const familyOf = (id: number, sequence: number): Family | undefined => {
     const known = state.families.get(id);
@@ -77,49 +85,71 @@ export function* recover(
   applier.onAddress = (address) => {
     values.push({ address, frame });
   };
+  const memtables: MemtableSink = {
+    nextFamily: state.nextFamilyId,
+    targets: () => targetsOf(families, manifest),
+    entry: (region, offset, sequence, segment, frameOffset) => {
+      frame = { segment, offset: frameOffset };
+      applier.applyOne(region, offset, sequence, segment, familyOf);
+    },
+    expires: () => {
+      applier.sawExpiry = true;
+    },
+  };
+  const run: RunVisitor = (region, offset, segment, frameOffset) => {
+    const entryCount = region.u32[(offset + LogRun.entryCount) >> 2];
+    const firstSequence = region.f64[(offset + LogRun.firstSequence) >> 3];
+    frame = { segment, offset: frameOffset };
+    witness?.beforeRun(firstSequence, entryCount, families);
+    applier.apply(region, offset, segment, familyOf);
+  };
   const replay = (end?: LogPosition): Task<Replayed> => {
     values = [];
     witness?.begin();
     const ending = end === undefined ? record : { ...record, end };
-    return replayLog(files, ending, writable, (region, offset, segment, frameOffset) => {
-      const entryCount = region.u32[(offset + LogRun.entryCount) >> 2];
-      const firstSequence = region.f64[(offset + LogRun.firstSequence) >> 3];
-      lastSequence = Math.max(lastSequence, firstSequence + entryCount - 1);
-      frame = { segment, offset: frameOffset };
-      witness?.beforeRun(firstSequence, entryCount, families);
-      applier.apply(region, offset, segment, familyOf);
-    });
+    return replayLog(files, ending, writable, witness === undefined ? { memtables } : { run });
   };
   let log = yield* replay();
+  // What goes with a lost value was given its number, too.
+  const newest = Math.max(state.lastSequence, log.lastSequence);
   requireKnownBlobs(files, values, state.blobs);
   const open = values.filter(({ address }) => !state.sealedBlobs.has(address.number));
-  const lost = yield* findLostValue(files, open, log.synced, writable);
+  const lost = yield* findLostValue(
+    files,
+    open,
+    log.synced,
+    writable ? segmentItself(files) : undefined,
+  );
   if (lost !== undefined) {
     yield* closeSegments(files, log);
     for (const family of families.all()) family.forgetMemtables();
     log = yield* replay(lost);
   }
-  const blobs = yield* findBlobs(files, state.blobs);
-  lastSequence = witness?.atEnd(families, lastSequence) ?? lastSequence;
+  const lastSequence = witness?.atEnd(families, newest) ?? newest;
   return {
     families,
     log,
     lastSequence,
     visible: witness?.visible,
     sawExpiry: applier.sawExpiry,
-    blobs,
+    blobs: blobsAmong(found, state.blobs),
   };
 }
 
+/** The memtables that take what the log says of each family. */
+function targetsOf(families: Families, { state }: Manifest): FamilyTarget[] {
+  return Array.from(families.all(), ({ id, active }) => ({
+    id,
+    memtable: active.region.id,
+    flushedSequence: state.families.get(id)!.flushedSequence,
+  }));
+}
+
 /** The blob segments on record. One whose file is missing has no bytes; whoever reads it is told. */
-function* findBlobs(
-  files: Files,
-  numbers: ReadonlySet<number>,
-): Task<BlobSegment[]> {
-  if (numbers.size === 0) return [];
+function blobsAmong(found: readonly FoundFile[], numbers: ReadonlySet<number>): BlobSegment[] {
   const segments = new Map<number, BlobSegment>();
   for (const number of numbers) segments.set(number, BlobSegment.found(number, 0));
-  for (const { kind, number, bytes } of yield* files.list()) {
+  for (const { kind, number, bytes } of found) {
     if (kind === FileKind.blob && numbers.has(number)) {
       segments.set(number, BlobSegment.found(number, bytes));
     }
@@ -131,7 +161,12 @@ function* findBlobs(
  * Settles what recovery found: everything replayed is on stable storage, what lay behind the end never comes back,
  * files that no edit names are gone.
  */
-export function* settle(files: Files, manifest: Manifest, log: Replayed): Task<void> {
+export function* settle(
+  files: Files,
+  found: readonly FoundFile[],
+  manifest: Manifest,
+  log: Replayed,
+): Task<void> {
   if (manifest.state.cleanClose === undefined) {
     for (const { file } of log.segments) yield* files.sync(file);
     // The process may have died between a rename, or an edit, and its sync.
@@ -144,7 +179,7 @@ export function* settle(files: Files, manifest: Manifest, log: Replayed): Task<v
     logEnds: segment === 0 ? [] : [{ segment, offset }],
   });
   for (const { file } of log.dropped) yield* files.close(file);
-  yield* removeOrphans(files, manifest);
+  yield* removeOrphans(files, found, manifest);
 }
 
 function* openFamilies(
@@ -155,11 +190,11 @@ function* openFamilies(
 ): Task<Families> {
   const families = new Families();
   for (const { id, name, operator, tables } of manifest.state.families.values()) {
-    const opened: Table[] = [];
-    for (const record of tables) {
+    const opening = tables.map((record) => {
       const path = files.path({ kind: FileKind.table, number: record.number });
-      opened.push(yield* required(path, openTable(files, record)));
-    }
+      return required(path, openTable(files, record));
+    });
+    const opened = yield* inParallel(files.jobs, opening, TABLES_AT_ONCE);
     const tuning = settings.columnFamilies.get(name) ?? settings.familyDefaults;
     const family = Family.create(id, name, tuning, opened, context);
     family.operator = operator;
@@ -169,14 +204,18 @@ function* openFamilies(
 }
 
 /** Removes what a crash left: files of ours that the manifest does not name. */
-function* removeOrphans(files: Files, manifest: Manifest): Task<void> {
+function* removeOrphans(
+  files: Files,
+  found: readonly FoundFile[],
+  manifest: Manifest,
+): Task<void> {
   const { state } = manifest;
   const tables = new Set<number>();
   for (const family of state.families.values()) {
     for (const { number } of family.tables) tables.add(number);
   }
   const logs = new Set(state.logs);
-  for (const { kind, number } of yield* files.list()) {
+  for (const { kind, number } of found) {
     state.nextFileNumber = Math.max(state.nextFileNumber, number + 1);
     const isOrphan = (kind === FileKind.table && !tables.has(number)) ||
       (kind === FileKind.log && !logs.has(number)) ||
@@ -188,7 +227,7 @@ function* removeOrphans(files: Files, manifest: Manifest): Task<void> {
 }
 
 /** A file that cannot be removed costs its space, and nothing else. */
-function* discard(files: Files, name: FileName): Task<void> {
+export function* discard(files: Files, name: FileName): Task<void> {
   try {
     yield* files.unlink(name);
   } catch (error) {
@@ -200,8 +239,12 @@ function* discard(files: Files, name: FileName): Task<void> {
  * A frame is written only into a segment that is on record. One in a segment that the manifest never heard of says that
  * the manifest has lost an edit.
  */
-function* requireKnownLogs(files: Files, manifest: Manifest): Task<void> {
-  for (const { kind, number } of yield* files.list()) {
+function* requireKnownLogs(
+  files: Files,
+  found: readonly FoundFile[],
+  manifest: Manifest,
+): Task<void> {
+  for (const { kind, number } of found) {
     if (kind !== FileKind.log || number <= manifest.state.lastLog) continue;
     if (!(yield* holdsFrames(files, { kind, number }))) continue;
     const path = files.path({ kind, number });

@@ -8,7 +8,7 @@ import { readSegmentFault } from "../blob/segment.ts";
 import { readAddress } from "../format/blob_address.ts";
 import type { LogPosition, TableRecord } from "../format/manifest_edit.ts";
 import type { StoreId } from "../format/manifest_file.ts";
-import type { RunVisitor } from "../log/replay.ts";
+import type { RunVisitor } from "../log/frame_walk.ts";
 import { type SalvagedLog, salvageLog, twice } from "../log/salvage.ts";
 import type { FileName, Files, FoundFile } from "../native/files.ts";
 import {

@@ -10,8 +10,8 @@ import type { LogPosition } from "../format/manifest_edit.ts";
 import type { StoreId } from "../format/manifest_file.ts";
 import { type SalvagedLog, settleSegment } from "../log/salvage.ts";
 import { Directories } from "../native/directories.ts";
-import { linkOrCopy } from "../native/file_copy.ts";
-import type { FileName, Files, FoundFile } from "../native/files.ts";
+import { copyFile, linkOrCopy } from "../native/file_copy.ts";
+import type { FileName, Files, FoundFile, OpenFile } from "../native/files.ts";
 import { FileFlag, FileKind } from "../native/layout.gen.ts";
 import type { Task } from "../native/task.ts";
 import { FamilyFile } from "../tree/family_file.ts";
@@ -30,6 +30,7 @@ import {
   readRegister,
   readTables,
 } from "./remains.ts";
+import { discard } from "./recovery.ts";
 import { supersededTables } from "./superseded.ts";
 import { findLostValue } from "./value_recovery.ts";
 
@@ -91,7 +92,7 @@ export function* rebuild(files: Files, freshId: StoreId): Task<Rebuilt> {
   try {
     state.nextFileNumber = firstFreeNumber([...found, ...yield* lost.list()]);
     yield* settle(files, tables.kept, log);
-    yield* settleValues(files, blobs, pendingValues(state, content), log);
+    yield* settleValues(files, blobs, pendingValues(state, content), log, state);
     const pointer = yield* Manifest.write(files, storeId, state);
     yield* moveAside(files, lost, [
       ...tables.lost.map(({ name }) => name),
@@ -161,7 +162,7 @@ function* firstLostValue(
   const values = pendingValues(state, content);
   const unknown = values.findIndex(({ address }) => !kept.includes(address.number));
   const known = unknown < 0 ? values : values.slice(0, unknown);
-  const lost = yield* findLostValue(files, known, synced, false);
+  const lost = yield* findLostValue(files, known, synced, undefined);
   return lost ?? (unknown < 0 ? undefined : values[unknown].frame);
 }
 
@@ -173,14 +174,34 @@ function pendingValues(state: ManifestState, { values }: LogContent): LoggedValu
   });
 }
 
-/** What the kept segments hold is on stable storage. */
+/**
+ * What the kept segments hold is on stable storage. Those with values that the log alone tells of get them once more, in a copy that
+ * takes their place: which segments a checkpoint shares, only the lost manifest knew, and the checkpoint's are not to be touched.
+ */
 function* settleValues(
   files: Files,
   { kept }: FoundBlobs,
   values: readonly LoggedValue[],
   { synced }: SalvagedLog,
+  state: ManifestState,
 ): Task<void> {
-  yield* findLostValue(files, values, synced, true);
+  const copies: { name: FileName; copy: FileName }[] = [];
+  const openCopy = function* (number: number): Task<OpenFile> {
+    const name = { kind: FileKind.blob, number };
+    const copy = { kind: FileKind.temporary, number: state.nextFileNumber++ };
+    copies.push({ name, copy });
+    yield* copyFile(files, files, name, Infinity, copy);
+    return yield* files.open(copy, 0);
+  };
+  try {
+    yield* findLostValue(files, values, synced, openCopy);
+  } catch (error) {
+    // They take the space that may be missing. What cannot be removed now is when the store is opened.
+    for (const { copy } of copies) yield* discard(files, copy);
+    throw error;
+  }
+  for (const { name, copy } of copies) yield* files.rename(copy, name);
+  if (copies.length > 0) yield* files.syncDirectory();
   for (const number of kept) yield* syncFile(files, { kind: FileKind.blob, number });
 }
 

@@ -479,7 +479,7 @@ export class Store {
     const { storeId } = this.manifest;
     this.pipeline.recall();
     const record = { storeId, logs, logEnds: new Map(logEnds), cleanClose: this.log.position };
-    yield* closeSegments(this.files, yield* replayLog(this.files, record, false, () => {}));
+    yield* closeSegments(this.files, yield* replayLog(this.files, record, false));
   }
 
   /**

@@ -38,12 +38,23 @@ export function requireKnownBlobs(
   }
 }
 
-/** The frame before which the log ends, if a value is lost. `writable`: all before it is on stable storage from now on. */
+/** Opens the file that takes the values of a blob segment once more. Nobody else may know it by another name. */
+export type SegmentOpener = (number: number) => Task<OpenFile>;
+
+/** The segment itself. */
+export function segmentItself(files: Files): SegmentOpener {
+  return (number) => files.open({ kind: FileKind.blob, number }, 0);
+}
+
+/**
+ * The frame before which the log ends, if a value is lost. With an `opener`, all before it is on stable storage from now on, in the
+ * files that it opens.
+ */
 export function* findLostValue(
   files: Files,
   values: readonly ReplayedValue[],
   synced: LogPosition,
-  writable: boolean,
+  opener: SegmentOpener | undefined,
 ): Task<LogPosition | undefined> {
   const opened = new Map<number, OpenFile>();
   try {
@@ -52,7 +63,7 @@ export function* findLostValue(
       const region = reserveRegion(Math.max(inBlocks(address.bytes), 1));
       try {
         if (!(yield* checksOut(files, address, region))) return frame;
-        if (writable) yield* writeAgain(files, opened, address, region);
+        if (opener !== undefined) yield* writeAgain(files, opened, opener, address, region);
       } finally {
         releaseRegion(region.id);
       }
@@ -84,12 +95,13 @@ function* checksOut(files: Files, address: ValueAddress, into: Region): Task<boo
 function* writeAgain(
   files: Files,
   opened: Map<number, OpenFile>,
+  opener: SegmentOpener,
   { number, offset, bytes }: ValueAddress,
   from: Region,
 ): Task<void> {
   let file = opened.get(number);
   if (file === undefined) {
-    file = yield* files.open({ kind: FileKind.blob, number }, 0);
+    file = yield* opener(number);
     opened.set(number, file);
   }
   from.u8.fill(0, bytes, inBlocks(bytes));

@@ -9,7 +9,9 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { randomBytes } from "node:crypto";
@@ -474,6 +476,38 @@ test("large values come back with their records; one that is lost ends the log b
   assert.deepEqual([...db.keys()].map(text), [0, 1, 2].map(keyOf));
   assert.throws(() => db.getSync(keyOf(0)), coded("ERR_CORRUPTION"));
   await db.put("more", valueOf(7));
+});
+
+test("a blob segment that a checkpoint shares is not written to: the store goes on with a copy of it", async () => {
+  const options = { blobThreshold: 1024, durability: "buffered" } as const;
+  const parent = temporaryDirectory();
+  const path = join(parent, "store");
+  const copy = join(parent, "checkpoint");
+  const valueOf = (index: number) => `${index} `.repeat(2_000);
+  {
+    await using db = await Varve.open(path, options);
+    for (let index = 0; index < 6; index++) await db.put(keyOf(index), valueOf(index));
+    await db.checkpoint(copy);
+  }
+  const shared = named(path, /blob$/);
+  assert.ok(shared.length > 0);
+  const long = new Date("2001-02-03T04:05:06Z");
+  for (const name of shared) {
+    assert.equal(statSync(join(path, name)).nlink, 2, "the checkpoint has the same file");
+    utimesSync(join(copy, name), long, long);
+  }
+  lose(path, /^(MANIFEST|CURRENT)/);
+  kept(await Varve.repair(path));
+  for (const name of shared) {
+    assert.equal(statSync(join(copy, name)).mtimeMs, long.getTime(), "nobody wrote to it");
+  }
+  for (const each of [path, copy]) {
+    await using db = await Varve.open(each, { ...options, createIfMissing: false });
+    await db.verify();
+    for (let index = 0; index < 6; index++) {
+      assert.equal(text(db.getSync(keyOf(index))), valueOf(index));
+    }
+  }
 });
 
 test("entries whose large values were collected do not end the log", async () => {

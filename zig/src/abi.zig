@@ -14,6 +14,8 @@ pub const abi_version: u32 = 1;
 
 pub const block_bytes: u32 = 4096;
 pub const key_bytes_max: u32 = 65_535;
+/// Stands before the value of a put that expires.
+pub const expiry_bytes: u32 = 8;
 pub const value_bytes_max: u32 = 1 << 30;
 
 /// Results below -4095 are ours; -1...-4095 are the system's errno, negated.
@@ -171,6 +173,8 @@ pub const JobFlag = struct {
     pub const any_family: u32 = 32;
     /// table_verify: the large values that the table points to, too. Damage in one has its segment's number, negated.
     pub const with_values: u32 = 64;
+    /// file_read: stretches that the file system knows to be holes are not read; no bytes where nothing else follows.
+    pub const sparse: u32 = 128;
 };
 
 pub const JobHead = extern struct {
@@ -548,6 +552,57 @@ pub const BlobSegmentHeader = extern struct {
 /// its bytes, the segment's number and the offset.
 pub const BlobAddress = extern struct { number: f64, offset: f64, bytes: u32, checksum: u32 };
 
+/// What `varve_log_walk` is asked, and how far it came; at the front of a region, `family_count` `WalkFamily` records behind it.
+/// A walk that stopped is taken up again by the next call.
+pub const LogWalk = extern struct {
+    /// The region with bytes of the segment.
+    source: i32,
+    mode: u32,
+    family_count: u32,
+    /// Families with smaller numbers that are not among the records were dropped: their entries are passed over.
+    next_family: u32,
+    segment: f64,
+    /// The region has the segment's bytes from here on; from `limit` on they do not count.
+    base: f64,
+    limit: f64,
+    /// Where the last frame ended. The next one is there, or at the next block.
+    offset: f64,
+    /// Its checksum, if there was one: `is_first` is 0.
+    chain: u32,
+    is_first: u32,
+    /// The furthest place that a frame says was synced.
+    synced_segment: f64,
+    synced_offset: f64,
+    /// The greatest sequence number so far.
+    last_sequence: f64,
+    /// Whether an entry that was put into a memtable expires.
+    saw_expiry: u32,
+    /// Entries left in the run that was begun.
+    entries_left: u32,
+    /// The frame and the run that were begun, zero for none; and the next entry with its sequence number.
+    frame: f64,
+    run: f64,
+    entry: f64,
+    sequence: f64,
+    /// The entry that is the caller's; its number is the one before `sequence`.
+    refused: f64,
+};
+
+/// Where the entries of one family go.
+pub const WalkFamily = extern struct {
+    family: u32,
+    memtable: i32,
+    /// What is not newer is in tables.
+    flushed_sequence: f64,
+};
+
+/// `check` reads only; `runs` stops before each run; `apply` puts entries into memtables.
+pub const WalkMode = enum(u32) { check = 0, runs = 1, apply = 2 };
+
+/// Why a walk stopped: no frame follows; `run` is the next; `entry` is the caller's to put away, and the walk goes on behind
+/// it; `run` is malformed.
+pub const WalkStop = enum(i32) { end = 0, run = 1, entry = 2, malformed = 3 };
+
 // ---------------------------------------------------------------------------------------------------------------
 // Memtables: one region each, addressed in 32-bit words from the region's start ("word offsets"); zero is null.
 // Everything behind the header is bump-allocated from `tail_words`: entries and slot arrays by TypeScript, index
@@ -560,9 +615,10 @@ pub const MemtableHeader = extern struct {
     capacity_words: u32,
     /// Word offset of the newest entry (atomic; published after the entry is whole). Entries chain by `older`.
     newest_entry: u32,
-    /// Word offset of the point index: `slot_count` pairs (hash, entry). Atomic; replaced when it grows.
+    /// Word offset of the point index's directory of slot arrays, pairs (hash, newest entry): see memtable.ts. Atomic; replaced
+    /// when it grows.
     slots: u32,
-    /// A power of two. Read after `slots`: it is stored in the word before the slot array too.
+    /// Of all arrays together.
     slot_count: u32,
     key_count: u32,
     entry_count: u32,
@@ -895,11 +951,13 @@ pub const shared_structs = .{
     GetJob,        CursorJob,       BlobAddress,    MergeStack,       LogSegmentHeader,  LogFrame,
     LogRun,        LogEntry,        MemtableHeader, MemtableEntry,    GetResult,         CursorRequest,
     PageHeader,    Counters,        StoreShared,    BlobWriteJob,     BlobReadJob,       BlobSegmentHeader,
-    WorkersShared, WorkerSlot,      Submission,     WorkerRequest,    TailLease,
+    WorkersShared, WorkerSlot,      Submission,     WorkerRequest,    TailLease,         LogWalk,
+    WalkFamily,
 };
 pub const shared_enums = .{
     Code,      DiskOperation, FileKind,      JobState,  Lane,        Opcode,
     EntryType, Compression,   MergeOperator, BoundKind, WorkerState, RequestState,
+    WalkMode,  WalkStop,
 };
 pub const shared_flags = .{ .{ "FileFlag", FileFlag }, .{ "JobFlag", JobFlag }, .{ "OpenFlag", OpenFlag }, .{ "SubmissionFlag", SubmissionFlag } };
 

@@ -54,6 +54,9 @@ pub const Disk = struct {
         file_open: *const fn (*anyopaque, DirectoryHandle, name: []const u8, OpenMode, *OpenedFile) Result,
         file_close: *const fn (*anyopaque, FileHandle) void,
         pread: *const fn (*anyopaque, FileHandle, buffer: []u8, offset: u64) Result,
+        /// Where the first stretch from `offset` on begins that is no hole; `end` is where it ends, and the same if there is none.
+        /// Everything from `offset` on, where the system cannot tell.
+        next_data: *const fn (*anyopaque, FileHandle, offset: u64, end: *u64) Result,
         /// `data_sync`: the data of this write is on stable storage when the call returns (RWF_DSYNC or its like).
         pwritev: *const fn (*anyopaque, FileHandle, parts: []const IoVec, offset: u64, data_sync: bool) WriteOutcome,
         /// fdatasync, or F_FULLFSYNC on macOS. A failure is final: never called again for the same bytes.

@@ -23,6 +23,7 @@ const vtable: disk.Disk.VTable = .{
     .file_open = fileOpen,
     .file_close = fileClose,
     .pread = pread,
+    .next_data = nextData,
     .pwritev = pwritev,
     .data_sync = dataSync,
     .allocate = allocate,
@@ -286,6 +287,19 @@ fn fileOpen(
 
 fn fileClose(_: *anyopaque, file: disk.FileHandle) void {
     system.close(of(file).descriptor);
+}
+
+fn nextData(_: *anyopaque, file: disk.FileHandle, offset: u64, end: *u64) disk.Result {
+    const descriptor = of(file).descriptor;
+    const start = system.seek(descriptor, offset, .data);
+    if (start < 0) {
+        const is_behind_all = system.is(start, .NXIO);
+        end.* = if (is_behind_all) offset else std.math.maxInt(u64);
+        return @intCast(offset);
+    }
+    const hole = system.seek(descriptor, @intCast(start), .hole);
+    end.* = if (hole < 0) std.math.maxInt(u64) else @intCast(hole);
+    return start;
 }
 
 fn pread(_: *anyopaque, file: disk.FileHandle, buffer: []u8, offset: u64) disk.Result {

@@ -180,6 +180,7 @@ const vtable: disk.Disk.VTable = .{
     .file_open = simulated_data.fileOpen,
     .file_close = simulated_names.handleClose,
     .pread = simulated_data.pread,
+    .next_data = simulated_data.nextData,
     .pwritev = simulated_data.pwritev,
     .data_sync = simulated_data.dataSync,
     .allocate = simulated_data.allocate,

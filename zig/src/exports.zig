@@ -8,6 +8,7 @@ const disk_registry = @import("disk_registry.zig");
 const error_detail = @import("error_detail.zig");
 const file_jobs = @import("file_jobs.zig");
 const layout = @import("layout.zig");
+const log_walk = @import("log_walk.zig");
 const log_writer = @import("log_writer.zig");
 const region = @import("region.zig");
 const store_registry = @import("store.zig");
@@ -234,6 +235,21 @@ pub export fn varve_frame_check(id: i32, offset: f64, limit: f64, segment: f64) 
     if (to < from) return invalid;
     const bytes = region.part(id, from, to - from) orelse return if (region.slice(id) == null) closed else invalid;
     return @intFromEnum(log_writer.check(bytes, segment));
+}
+
+/// The bytes of the run between `offset` and `limit` of a region if it is sound, else `Code.corruption`.
+pub export fn varve_run_check(id: i32, offset: f64, limit: f64) f64 {
+    const from = file_jobs.whole(offset) orelse return invalid;
+    const to = file_jobs.whole(limit) orelse return invalid;
+    if (to < from) return invalid;
+    const bytes = region.part(id, from, to - from) orelse return if (region.slice(id) == null) closed else invalid;
+    return @floatFromInt(log_walk.soundRun(bytes) orelse return abi.Code.corruption.int());
+}
+
+/// Walks the frames of a log segment in memory, as the `LogWalk` at the front of a region says: an `abi.WalkStop`.
+/// REQUIRES, where entries are put into memtables: the pipeline's claim.
+pub export fn varve_log_walk(id: i32) i32 {
+    return log_walk.walk(id);
 }
 
 // ---------------------------------------------------------------------------------------------------------------

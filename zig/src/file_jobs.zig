@@ -73,7 +73,9 @@ fn onFile(store: *Store, opcode: abi.Opcode, job: *abi.FileJob) i64 {
     switch (opcode) {
         .file_read => {
             const target = partOf(job) orelse return invalid;
-            return counted(job, file.pread(target, whole(job.offset) orelse return invalid));
+            const offset = whole(job.offset) orelse return invalid;
+            const is_sparse = job.head.flags & abi.JobFlag.sparse != 0;
+            return counted(job, if (is_sparse) file.preadData(target, offset) else file.pread(target, offset));
         },
         .file_write => {
             const source = partOf(job) orelse return invalid;

@@ -31,6 +31,27 @@ pub const File = struct {
         return result;
     }
 
+    /// As `pread`, but holes are not read; nothing at all where nothing but a hole follows.
+    pub fn preadData(self: *File, buffer: []u8, offset: u64) i64 {
+        const stop = offset + buffer.len;
+        var at = offset;
+        while (at < stop) {
+            var end: u64 = undefined;
+            const found = self.disk.vtable.next_data(self.disk.context, self.handle, at, &end);
+            if (found < 0) return found;
+            const start: u64 = @intCast(found);
+            if (start == end and at == offset) return 0;
+            const from: u64 = if (start == end) stop else @min(start, stop);
+            const until = @max(from, @min(end, stop));
+            @memset(buffer[@intCast(at - offset)..@intCast(from - offset)], 0);
+            const got = self.pread(buffer[@intCast(from - offset)..@intCast(until - offset)], from);
+            if (got < 0) return got;
+            at = from + @as(u64, @intCast(got));
+            if (at < until) break;
+        }
+        return @intCast(at - offset);
+    }
+
     /// Everything or an error. With `data_sync` the bytes are on stable storage when it returns; where that
     /// fails the file is never synced again (sync_batcher.zig).
     pub fn pwritev(self: *File, parts: []const disk.IoVec, offset: u64, data_sync: bool) disk.WriteOutcome {

@@ -97,6 +97,15 @@ pub fn pread(descriptor: Descriptor, buffer: []u8, offset: u64) i64 {
     }
 }
 
+pub const Seek = enum { data, hole };
+
+/// Where the next data, or the next hole, begins. The descriptor's own place moves, and nobody uses it.
+pub fn seek(descriptor: Descriptor, offset: u64, wanted: Seek) i64 {
+    // macOS has the two the other way round.
+    const whence: c_int = if ((wanted == .data) == is_darwin) 4 else 3;
+    return translate(c.lseek(descriptor, @intCast(offset), whence));
+}
+
 pub fn pwrite(descriptor: Descriptor, bytes: []const u8, offset: u64) i64 {
     const count = @min(bytes.len, transfer_bytes_max);
     while (true) {

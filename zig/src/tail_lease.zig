@@ -13,7 +13,7 @@ const region = @import("region.zig");
 const store_registry = @import("store.zig");
 const Core = store_registry.Core;
 const Memtable = @import("memtable_reader.zig").Memtable;
-const Run = @import("memtable_insert.zig").Run;
+const PlainRun = @import("plain_run.zig").PlainRun;
 const Store = store_registry.Store;
 
 const refused: i32 = abi.tail_refused;
@@ -52,7 +52,7 @@ pub fn commit(session: *Store, id: region.Id, bytes: u32, memtable_id: region.Id
     const lease = leaseOf(core);
     if (lease.is_lent != 1 or lease.allowance < @as(f64, @floatFromInt(bytes))) return refused;
     const header: *abi.LogRun = @ptrCast(words.ptr);
-    const run = Run.check(words, header.entry_count, memtable) orelse return refused;
+    const run = PlainRun.check(words, header.entry_count, memtable) orelse return refused;
     if (logged and !hasRoom(lease, bytes)) return refused;
 
     const shared = core.shared();
@@ -62,17 +62,20 @@ pub fn commit(session: *Store, id: region.Id, bytes: u32, memtable_id: region.Id
     header.first_sequence = first;
     if (logged) {
         const result = writeFrame(lease, id, bytes, write_count);
-        if (result < 0) {
-            lease.failure = result;
-            lease.is_lent = 0;
-            return result;
-        }
+        if (result < 0) return end(lease, result);
         if (write_count > 1) lease.bytes_coalesced += @floatFromInt(bytes);
     }
-    run.insert(memtable, @intFromFloat(first), if (logged) lease.segment else 0);
+    run.insert(@intFromFloat(first), if (logged) lease.segment else 0) catch return end(lease, abi.Code.no_memory.int());
     publish(shared, @as(u64, @intFromFloat(shared.next_sequence)) - 1);
     count(lease, run, bytes, write_count);
     return 0;
+}
+
+/// What failed is in doubt: nothing may be committed on top of it.
+fn end(lease: *abi.TailLease, failure: i32) i32 {
+    lease.failure = failure;
+    lease.is_lent = 0;
+    return failure;
 }
 
 fn hasRoom(lease: *const abi.TailLease, bytes: u32) bool {
@@ -113,7 +116,7 @@ fn publish(shared: *abi.StoreShared, sequence: u64) void {
     @atomicStore(u32, &shared.visible_high_last, high, .seq_cst);
 }
 
-fn count(lease: *abi.TailLease, run: Run, bytes: u32, write_count: u32) void {
+fn count(lease: *abi.TailLease, run: PlainRun, bytes: u32, write_count: u32) void {
     lease.allowance -= @floatFromInt(bytes);
     lease.groups += 1;
     lease.writes += @floatFromInt(write_count);

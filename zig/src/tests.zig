@@ -27,6 +27,7 @@ test {
     _ = @import("tests/coalesce_test.zig");
     _ = @import("tests/disk_test.zig");
     _ = @import("tests/log_test.zig");
+    _ = @import("log_walk.zig");
     _ = @import("tests/job_test.zig");
 
     // Memtables, tables and reading.

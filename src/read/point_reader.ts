@@ -364,7 +364,7 @@ export class PointReader {
       }
       const { decoder } = target;
       const value = decoder.keepsBytes
-        ? this.#slab.copy(u8, offset, end - offset)
+        ? this.#slab.copyWords(u8, u32, offset >> 2, end - offset)
         : u8.subarray(offset, end);
       return decoder.decode(value);
     } finally {

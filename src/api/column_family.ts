@@ -5,7 +5,7 @@ import { invalidArgument, quote } from "../base/errors.ts";
 import { runTask, runTasksSync, type Task } from "../native/task.ts";
 import { approximateSize } from "../read/approximate_size.ts";
 import type { CursorOptions } from "../read/cursor.ts";
-import type { Merging } from "../read/merging.ts";
+import { foldStack, type Merging } from "../read/merging.ts";
 import type { Page } from "../read/page.ts";
 import { LargeValue, type Pending, WOULD_BLOCK, WOULD_WALK } from "../read/pending.ts";
 import { NOT_SAMPLED, type ReadTarget } from "../read/point_reader.ts";
@@ -257,7 +257,13 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
   entries(range?: Range<K>): Iteration<[KeyOut, ValueOut]> {
     const key = this.#keyEncoding;
     return this.#iterate(range, false, {
-      decode: (page, index) => [key.decode(page.key(index)), this.#decodeValue(page, index)],
+      decode: (page, index) => {
+        const keyBytes = page.key(index);
+        const stackKey = page.isStack(index) ? page.key(index) : undefined;
+        const valueBytes = page.value(index);
+        const decodedKey = key.decode(keyBytes);
+        return [decodedKey, this.#decodeValue(stackKey, valueBytes)];
+      },
     });
   }
 
@@ -270,7 +276,10 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
   /** The values of a range in key order. */
   values(range?: Range<K>): Iteration<ValueOut> {
     return this.#iterate(range, false, {
-      decode: (page, index) => this.#decodeValue(page, index),
+      decode: (page, index) => {
+        const stackKey = page.isStack(index) ? page.key(index) : undefined;
+        return this.#decodeValue(stackKey, page.value(index));
+      },
     });
   }
 
@@ -319,7 +328,7 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
   pages(range?: Range<K>): Iteration<Page> {
     return this.#iterate(range, false, {
       wholePages: true,
-      decode: (page) => page.allFolded(this.#merging),
+      decode: (page) => page.copy().allFolded(this.#merging),
     });
   }
 
@@ -403,8 +412,10 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
     return prepared;
   }
 
-  #decodeValue(page: Page, index: number): ValueOut {
-    return this.#valueEncoding.decode(page.folded(index, this.#merging));
+  /** `stackKey`: the key of a value that is a merge chain yet to be folded. */
+  #decodeValue(stackKey: Uint8Array | undefined, value: Uint8Array): ValueOut {
+    const folded = stackKey === undefined ? value : foldStack(this.#merging, stackKey, value);
+    return this.#valueEncoding.decode(folded);
   }
 
   #rows(keysOnly: boolean): CursorOptions {

@@ -4,7 +4,7 @@
  */
 import type { Family } from "../tree/family.ts";
 import { Cursor, type CursorOptions } from "../read/cursor.ts";
-import type { Page } from "../read/page.ts";
+import type { CurrentPage } from "../read/page.ts";
 import { runTask } from "../native/task.ts";
 import type { Handle } from "./handle.ts";
 import type { ResolvedRange } from "./range.ts";
@@ -13,10 +13,10 @@ import { Snapshot } from "./snapshot.ts";
 
 const ATTEMPT = "iterate";
 
-/** Makes a result of a row, or of a whole page. */
+/** Makes a result of a row, or of a whole page. Takes what it wants of the page before it runs a user's code. */
 export interface RowDecoder<T> {
   readonly wholePages?: boolean;
-  decode(page: Page, index: number): T;
+  decode(page: CurrentPage, index: number): T;
 }
 
 export class Iteration<T> implements Iterable<T>, AsyncIterable<T> {
@@ -87,7 +87,7 @@ export class View {
 
 /** Rows of the current page, and the way to the next one. */
 class Rows<T> {
-  protected page: Page | undefined;
+  protected page: CurrentPage | undefined;
   protected index = 0;
   protected done = false;
 
@@ -186,7 +186,7 @@ class AsyncRows<T> extends Rows<T> implements AsyncIterableIterator<T> {
     }
   }
 
-  #nextPage(): Promise<Page | undefined> {
+  #nextPage(): Promise<CurrentPage | undefined> {
     const { cursor, handle } = this.view;
     if (cursor === undefined) return Promise.resolve(undefined);
     return abortable(runTask(handle.store.jobs, cursor.nextTask()), this.#signal);

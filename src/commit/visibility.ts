@@ -17,6 +17,8 @@ const NEXT = StoreShared.nextSequence >> 3;
 export class Visibility {
   readonly #u32: Uint32Array<ArrayBuffer>;
   readonly #f64: Float64Array<ArrayBuffer>;
+  /** A high word that was seen with its low one. */
+  #high = -1;
 
   constructor(shared: Region) {
     this.#u32 = shared.u32;
@@ -25,10 +27,20 @@ export class Visibility {
 
   /** The newest sequence number that a reader may see. */
   get visible(): number {
+    const low = Atomics.load(this.#u32, LOW);
+    // An atomic load takes 10 to 20 ns. The first high word is written before a low one that needs it: as long as it is what it was,
+    // so is the low word's.
+    if (this.#u32[HIGH_FIRST] === this.#high) return sequenceOf(this.#high, low);
+    return this.#lookUp();
+  }
+
+  #lookUp(): number {
     for (;;) {
       const high = Atomics.load(this.#u32, HIGH_LAST);
       const low = Atomics.load(this.#u32, LOW);
-      if (Atomics.load(this.#u32, HIGH_FIRST) === high) return sequenceOf(high, low);
+      if (Atomics.load(this.#u32, HIGH_FIRST) !== high) continue;
+      this.#high = high;
+      return sequenceOf(high, low);
     }
   }
 

@@ -3,8 +3,12 @@
  *
  * Promises: an entry never changes once it is reachable; readers take no lock and see, for the sequence number that
  * they loaded *before* they call `find`, every entry up to it. One thread inserts at a time (under the pipeline's claim);
- * Zig extends the ordered index beside it and allocates from the same tail; `memtable_writer.zig` inserts when a log is replayed, as
- * this does. Layout: `zig/src/abi.zig`.
+ * Zig extends the ordered index beside it and allocates from the same tail; `memtable_writer.zig` inserts as this does. Layout:
+ * `zig/src/abi.zig`.
+ *
+ * Readers load plainly, for an `Atomics.load` takes 10 to 20 ns. That is enough: the sequence number was published by an atomic
+ * store, and read by an atomic load, after everything up to it was whole. Of what is newer a reader may meet the offset of an
+ * entry or of a slot array, stored atomically once that is whole, and reads the rest through that very offset.
  */
 import { assert } from "../base/assert.ts";
 import { compareBytes } from "../base/bytes.ts";
@@ -59,6 +63,8 @@ const ARRAY_KEYS = -3;
 const ARRAY_DEPTH = -2;
 const ARRAY_SLOTS = -1;
 const ARRAY_HEADER_WORDS = 3;
+/** Of a place that the views do not show yet. */
+const OUT_OF_VIEW = -1;
 /** The word before the directory: how many arrays it has room for, less one. */
 const DIRECTORY_MASK = -1;
 
@@ -175,7 +181,7 @@ export class Memtable {
 
   /** How many range tombstones there are. Zero, as it mostly is: no key of this memtable is under one. */
   get rangeCount(): number {
-    return Atomics.load(this.#u32, RANGE_COUNT);
+    return this.#u32[RANGE_COUNT];
   }
 
   /** Nothing is added any more. REQUIRES: the log's tail is not lent. */
@@ -207,7 +213,7 @@ export class Memtable {
     valueBytes: number,
     segment: number,
   ): void {
-    this.#catchUp();
+    this.#catchUp(Atomics.load(this.#u32, TAIL));
     const entry = this.#allocate(key.bytes, valueBytes);
     const array = this.#arrayWithRoom(key.hash);
     const u32 = this.#u32;
@@ -262,19 +268,20 @@ export class Memtable {
 
   /** The newest entry of a key up to a sequence number, as a word offset; zero if there is none. */
   find(key: KeyProbe, sequence: number): number {
-    this.#catchUp();
+    this.#catchUp(this.#u32[TAIL]);
+    let slot = this.#slotOf(this.#arrayOf(key.hash), key);
+    // Somebody else adds to it at this moment, and what this key's slot leads to is not shown yet.
+    while (slot === OUT_OF_VIEW) {
+      this.#catchUp(Atomics.load(this.#u32, TAIL));
+      slot = this.#slotOf(this.#arrayOf(key.hash), key);
+    }
     const u32 = this.#u32;
-    const slot = this.#slotOf(this.#arrayOf(key.hash), key);
-    let entry = Atomics.load(u32, slot + 1);
-    if (entry === 0) return 0;
-    const high = sequenceHigh(sequence);
-    const low = sequenceLow(sequence);
+    let entry = u32[slot + 1];
     while (entry !== 0) {
-      const entryHigh = u32[entry + HIGH_AND_TYPE] & HIGH_MASK;
-      if (entryHigh < high || (entryHigh === high && u32[entry + LOW] <= low)) return entry;
+      if (sequenceOf(u32[entry + HIGH_AND_TYPE] & HIGH_MASK, u32[entry + LOW]) <= sequence) break;
       entry = u32[entry + PREVIOUS];
     }
-    return 0;
+    return entry;
   }
 
   sequenceOf(entry: number): number {
@@ -290,9 +297,9 @@ export class Memtable {
     return this.#u32[entry + VALUE_BYTES];
   }
 
-  /** Where an entry's value starts, in words. */
-  valueStartOf(entry: number): number {
-    return entry + ENTRY_WORDS + wordsOf(this.#u32[entry + KEY_BYTES]);
+  /** Where the value of an entry starts whose key has so many bytes, in words. */
+  valueStartOf(entry: number, keyBytes: number): number {
+    return entry + ENTRY_WORDS + wordsOf(keyBytes);
   }
 
   /**
@@ -360,24 +367,33 @@ export class Memtable {
     else if (f64[FIRST_SEGMENT] === 0) f64[FIRST_SEGMENT] = segment;
   }
 
-  /** The array that a hash belongs to. */
+  /** The array that a hash belongs to, or `OUT_OF_VIEW`. */
   #arrayOf(hash: number): number {
     const u32 = this.#u32;
-    const directory = Atomics.load(u32, SLOTS);
-    const index = (hash >>> ARRAY_SHIFT) & u32[directory + DIRECTORY_MASK];
-    return Atomics.load(u32, directory + index);
+    const directory = u32[SLOTS];
+    if (directory > u32.length) return OUT_OF_VIEW;
+    const place = directory + ((hash >>> ARRAY_SHIFT) & u32[directory + DIRECTORY_MASK]);
+    return place < u32.length ? u32[place] : OUT_OF_VIEW;
   }
 
-  /** The slot that holds the key, or the empty one where it belongs: word offset of the pair. */
+  /**
+   * The slot that holds the key, or the empty one where it belongs: word offset of the pair. `OUT_OF_VIEW`: the views do not show enough
+   * to tell.
+   */
   #slotOf(array: number, key: KeyProbe): number {
     const u32 = this.#u32;
+    if (array === OUT_OF_VIEW || array > u32.length) return OUT_OF_VIEW;
     const mask = u32[array + ARRAY_SLOTS] - 1;
+    if (array + 2 * mask + 2 > u32.length) return OUT_OF_VIEW;
     const { hash } = key;
+    const entryMax = u32.length - ENTRY_WORDS - wordsOf(key.bytes);
     for (let index = hash & mask;; index = (index + 1) & mask) {
       const slot = array + 2 * index;
-      const entry = Atomics.load(u32, slot + 1);
+      const entry = u32[slot + 1];
       if (entry === 0) return slot;
-      if (u32[slot] === hash && this.#keyEquals(entry, key)) return slot;
+      if (u32[slot] !== hash) continue;
+      if (entry > entryMax) return OUT_OF_VIEW;
+      if (this.#keyEquals(entry, key)) return slot;
     }
   }
 
@@ -513,8 +529,7 @@ export class Memtable {
   }
 
   /** Shows what the library has added, too. */
-  #catchUp(): void {
-    const tail = Atomics.load(this.#u32, TAIL);
+  #catchUp(tail: number): void {
     if (tail > this.#u32.length && this.#u32.byteLength < this.#viewedBytesMax) {
       this.#show(Math.min(tail, this.#viewedBytesMax >> 2));
     }

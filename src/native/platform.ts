@@ -6,6 +6,12 @@ import process from "node:process";
 
 export const isDeno: boolean = "Deno" in globalThis;
 
+/**
+ * Arrays of so few bytes cost less as a copy of their own than as a view of a buffer: Bun keeps them among its objects (60 ns for
+ * a copy of 100 bytes, against 100 ns by way of a view), where Deno gives every buffer an allocation (400 ns, against 45 ns).
+ */
+export const ownBufferBytesMax: number = isDeno ? 0 : 1000;
+
 /** `linux-x64`, `darwin-arm64`, …: the name under which a built library is looked for. */
 export function platformName(): string {
   return `${process.platform}-${process.arch}`;

@@ -25,15 +25,17 @@ import { type Region, region } from "../native/region.ts";
 import { takeJob, type Task } from "../native/task.ts";
 import { assert } from "../base/assert.ts";
 import type { Family } from "../tree/family.ts";
-import { Page } from "./page.ts";
+import { CurrentPage } from "./page.ts";
 import { WOULD_BLOCK } from "./pending.ts";
 import { tableError, tableJobError } from "./table_failure.ts";
 
 const ATTEMPT = "Cannot read a range of";
 const DO_NOT_BLOCK = 1;
 /** The first page is small, for many ranges are; each next one is four times as large. */
-const FIRST_PAGE_BYTES = 4096;
+const FIRST_PAGE_BYTES = 8192;
 const PAGE_GROWTH = 4;
+/** A limit up to this says how much is wanted: one page, if it has room. */
+const SHORT_LIMIT_MAX = 1000;
 
 export interface CursorRange {
   readonly lower: Uint8Array;
@@ -64,7 +66,7 @@ export class Cursor {
   readonly #family: Family;
   readonly #mergeOperator: number;
   #remaining: number;
-  #pageBytes = FIRST_PAGE_BYTES;
+  #pageBytes: number;
   #end = false;
   #closed = false;
 
@@ -79,6 +81,7 @@ export class Cursor {
     this.#family = family;
     this.#mergeOperator = options.mergeOperator;
     this.#remaining = range.limit;
+    this.#pageBytes = range.limit <= SHORT_LIMIT_MAX ? PAGE_DATA_BYTES : FIRST_PAGE_BYTES;
     family.enter();
     try {
       writeRequest(context, files.jobs.store, family, range, view, options);
@@ -90,7 +93,7 @@ export class Cursor {
   }
 
   /** The next page, or `undefined` at the end. Reads on this thread. */
-  next(): Page | undefined {
+  next(): CurrentPage | undefined {
     if (this.#end) return undefined;
     const result = this.#fill(0);
     if (result < 0) throw this.#error(result);
@@ -98,7 +101,7 @@ export class Cursor {
   }
 
   /** The same if nothing needs the disk. */
-  nextCached(): Page | undefined | typeof WOULD_BLOCK {
+  nextCached(): CurrentPage | undefined | typeof WOULD_BLOCK {
     if (this.#end) return undefined;
     const result = this.#fill(DO_NOT_BLOCK);
     if (result === Code.wouldBlock) return WOULD_BLOCK;
@@ -110,7 +113,7 @@ export class Cursor {
    * The same as a task: what is not in memory is read, and ordered, on an I/O thread. `undefined` also if the cursor is closed
    * meanwhile.
    */
-  *nextTask(): Task<Page | undefined> {
+  *nextTask(): Task<CurrentPage | undefined> {
     const page = this.nextCached();
     if (page !== WOULD_BLOCK) return page;
     const { jobs } = this.files;
@@ -154,13 +157,13 @@ export class Cursor {
       tableError(this.files, result, ATTEMPT);
   }
 
-  #take(pageRegion: number): Page | undefined {
+  #take(pageRegion: number): CurrentPage | undefined {
     const source = region(pageRegion);
     const count = source.u32[PageHeader.count >> 2];
     this.#remaining -= count;
     this.#pageBytes = Math.min(this.#pageBytes * PAGE_GROWTH, PAGE_DATA_BYTES);
     if (source.u32[PageHeader.end >> 2] === 1 || this.#remaining <= 0) this.#end = true;
-    return count === 0 ? undefined : Page.copyOf(source);
+    return count === 0 ? undefined : new CurrentPage(source);
   }
 
   #rowCountMax(): number {

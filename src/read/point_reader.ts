@@ -264,13 +264,15 @@ export class PointReader {
     const end = CONTEXT_KEY_OFFSET + this.#probe.bytes;
     const key = this.context.u8.slice(CONTEXT_KEY_OFFSET, end);
     const cursor = this.#cursorOn(target, key, sequence, time);
-    let page: Page | undefined | typeof WOULD_BLOCK;
+    let page: Page | undefined;
     try {
-      page = flags === DO_NOT_BLOCK ? cursor.nextCached() : cursor.next();
+      const found = flags === DO_NOT_BLOCK ? cursor.nextCached() : cursor.next();
+      if (found === WOULD_BLOCK) return WOULD_WALK;
+      page = found?.copy();
     } finally {
       cursor.close();
     }
-    return page === WOULD_BLOCK ? WOULD_WALK : decodeRow(target, page);
+    return decodeRow(target, page);
   }
 
   *#walkOnThread<V>(
@@ -282,7 +284,7 @@ export class PointReader {
     const cursor = this.#cursorOn(target, key, sequence, time);
     let page: Page | undefined;
     try {
-      page = yield* cursor.nextTask();
+      page = (yield* cursor.nextTask())?.copy();
     } finally {
       cursor.close();
     }
@@ -315,7 +317,7 @@ export class PointReader {
     const type = memtable.typeOf(entry);
     if (type === DELETE) return undefined;
     const { u8, u32 } = memtable.region;
-    let start = memtable.valueStartOf(entry);
+    let start = memtable.valueStartOf(entry, this.#probe.bytes);
     let bytes = memtable.valueBytesOf(entry);
     if (type !== PUT) {
       if (type === MERGE) return this.#walk(target, sequence, time, flags);
@@ -362,7 +364,7 @@ export class PointReader {
       }
       const { decoder } = target;
       const value = decoder.keepsBytes
-        ? this.#slab.copy(u8, offset, end - offset)
+        ? this.#slab.copyWords(u8, u32, offset >> 2, end - offset)
         : u8.subarray(offset, end);
       return decoder.decode(value);
     } finally {

@@ -1,9 +1,9 @@
 /**
- * Memory for results. Small ones are cut from a shared slab (as Node's pooled Buffers are), for a fresh array of 100 bytes
- * costs ten times as much as a view; larger ones have a buffer of their own. A slab is never used twice, so what comes
- * back is the caller's to keep.
+ * Memory for results. Small ones are cut from a shared slab (as Node's pooled Buffers are) where a buffer of their own would cost
+ * more; larger ones have one. A slab is never used twice, so what comes back is the caller's to keep.
  */
 import { wordsOf } from "../base/words.ts";
+import { ownBufferBytesMax } from "../native/platform.ts";
 
 const SLAB_BYTES = 64 * 1024;
 /** Results below this may share a buffer: the contract's figure. */
@@ -18,7 +18,9 @@ export class ResultSlab {
 
   /** A copy of `bytes` bytes that start at a word of native memory. */
   copyWords(u8: Uint8Array, u32: Uint32Array, start: number, bytes: number): Uint8Array {
-    if (bytes > LOOP_BYTES_MAX) return this.copy(u8, start << 2, bytes);
+    if (bytes > LOOP_BYTES_MAX || bytes <= ownBufferBytesMax) {
+      return this.copy(u8, start << 2, bytes);
+    }
     const offset = this.#take(bytes);
     const words = wordsOf(bytes);
     const into = this.#u32;
@@ -30,7 +32,9 @@ export class ResultSlab {
 
   /** A copy of `bytes` bytes at a byte offset. */
   copy(u8: Uint8Array, offset: number, bytes: number): Uint8Array {
-    if (bytes >= SHARED_BYTES_MAX) return u8.slice(offset, offset + bytes);
+    if (bytes >= SHARED_BYTES_MAX || bytes <= ownBufferBytesMax) {
+      return u8.slice(offset, offset + bytes);
+    }
     const at = this.#take(bytes); // may begin another slab
     const result = new Uint8Array(this.#buffer, at, bytes);
     result.set(u8.subarray(offset, offset + bytes));

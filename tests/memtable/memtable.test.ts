@@ -40,7 +40,7 @@ class Table {
     const entry = this.memtable.find(this.#probe, sequence);
     if (entry === 0) return undefined;
     if (this.memtable.typeOf(entry) === EntryType.delete) return null;
-    const start = this.memtable.valueStartOf(entry) * 4;
+    const start = this.memtable.valueStartOf(entry, this.#probe.bytes) * 4;
     return this.memtable.region.u8.slice(start, start + this.memtable.valueBytesOf(entry));
   }
 

@@ -10,10 +10,10 @@ export interface Target {
   readonly text: string;
   /** Which of our own rows. */
   readonly of: RowFilter;
-  /** A counter, "p999" and the like of the latencies, or "spread"; by default the row's figure. */
+  /** A counter, "p999" and the like of the latencies, "spread", or the "largest" or "smallest" repeat; by default the row's figure. */
   readonly figure?: string;
-  /** What it is divided by: the best such row of the same form and number of writers, or of another. */
-  readonly against?: RowFilter & { readonly roles: readonly Role[] };
+  /** What it is divided by: the best such row of the same form and number of writers, or of another; `figure` if not the same. */
+  readonly against?: RowFilter & { readonly roles: readonly Role[]; readonly figure?: string };
   readonly least?: number;
   readonly most?: number;
 }
@@ -80,14 +80,14 @@ function referenceOf(
   row: ResultRow,
   rows: readonly ResultRow[],
 ): number | undefined {
-  const { roles, ...filter } = against!;
+  const { roles, figure: othersFigure = figure, ...filter } = against!;
   const { variant, part, writers } = row;
   const same: RowFilter = { variant, part, writers, ...filter };
   // Held against another of our own rows, a runtime is compared with itself, and a way too.
   if (roles.includes("subject")) Object.assign(same, { peer: row.peer, way: row.way }, filter);
   const figures = rows
     .filter((other) => other !== row && roles.includes(other.role) && matches(other, same))
-    .map((other) => figureOf(other, figure))
+    .map((other) => figureOf(other, othersFigure))
     .filter((value) => value !== undefined);
   if (figures.length === 0) return undefined;
   return most === undefined ? Math.max(...figures) : Math.min(...figures);
@@ -99,6 +99,8 @@ function matches(row: ResultRow, filter: RowFilter): boolean {
 
 function figureOf(row: ResultRow, name: string | undefined): number | undefined {
   if (name === undefined) return row.figure?.median;
+  if (name === "largest") return row.figure?.max;
+  if (name === "smallest") return row.figure?.min;
   // One repeat has no variance: saying zero would be a boast.
   if (name === "spread") return (row.figure?.samples.length ?? 0) > 1 ? spreadOf(row) : undefined;
   return row.counters?.[name] ?? row.latencies?.[name as keyof ResultRow["latencies"]];

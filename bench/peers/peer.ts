@@ -8,7 +8,7 @@ import type { Role } from "../harness/result.ts";
 import type { Store, StoreDriver } from "./store.ts";
 
 export type { OpenOptions, PutOperation, ScanTotals, Store, StoreDriver } from "./store.ts";
-export type { WriteCounters } from "./store.ts";
+export type { ValueCounters, WriteCounters } from "./store.ts";
 
 /** See api.md: "sync" waits for stable storage, "buffered" for the system, "volatile" for nothing. */
 export type Durability = "sync" | "buffered" | "volatile";

@@ -36,6 +36,16 @@ export interface WriteCounters {
   bytes: number;
 }
 
+/** Counters of large values since open, as `db.stats().blobs` names them. */
+export interface ValueCounters {
+  valuesWritten: number;
+  writeCalls: number;
+  aligned: number;
+  paddedBytes: number;
+  transferred: number;
+  copiedBytes: number;
+}
+
 export interface ScanTotals {
   entries: number;
   bytes: number;
@@ -76,6 +86,7 @@ export interface Store {
   /** Visits `count` entries from the first key that is not below `key`. */
   scanFrom?(key: Uint8Array, count: number, see: See): void;
   writeCounters?(): WriteCounters;
+  valueCounters?(): ValueCounters;
   /** A buffer that `putTransferred` takes. */
   allocate?(bytes: number): Uint8Array;
   putTransferred?(key: Uint8Array, value: Uint8Array): Promise<unknown>;

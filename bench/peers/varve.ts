@@ -2,7 +2,7 @@
 import type { ColumnFamily, Varve } from "../../mod.ts";
 import manifest from "../../package.json" with { type: "json" };
 import { type OpenOptions, PeerUnavailable, type StoreDriver } from "./peer.ts";
-import type { ScanTotals, See, Store, WriteCounters } from "./store.ts";
+import type { ScanTotals, See, Store, ValueCounters, WriteCounters } from "./store.ts";
 
 /** Long enough to form groups, short enough to leave the event loop within a millisecond or so. */
 const PUT_WINDOW = 1000;
@@ -117,6 +117,10 @@ class VarveStore implements Store {
 
   writeCounters(): WriteCounters {
     return { ...this.#db.stats().write };
+  }
+
+  valueCounters(): ValueCounters {
+    return { ...this.#db.stats().blobs };
   }
 
   allocate(bytes: number): Uint8Array {

@@ -51,11 +51,19 @@ export class CoreWords {
     return true;
   }
 
-  /** The host's last word: whoever needs a host takes its place. */
-  leaveHost(): void {
-    Atomics.store(this.u32, HOST, 0);
+  /** The last word of a host, if it still is one: whoever needs a host takes its place. */
+  leaveHost(slot: number): void {
+    Atomics.compareExchange(this.u32, HOST, slot + 1, 0);
     this.ring();
     this.wake(GENERATION);
+  }
+
+  /** Whether there is a host, or one that has yet to say its last word. Who died will not. */
+  get isHosted(): boolean {
+    const { host } = this;
+    if (host < 0) return false;
+    const state = this.stateOf(host);
+    return state === WorkerState.alive || state === WorkerState.leaving;
   }
 
   /** How many Workers have died so far. */

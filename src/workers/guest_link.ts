@@ -15,7 +15,6 @@ import {
   SUBMISSION_COUNT,
   SubmissionFlag,
   WorkerRequest,
-  WorkerState,
 } from "../native/layout.gen.ts";
 import { native } from "../native/library.ts";
 import { region, releaseRegion, reserveRegion } from "../native/region.ts";
@@ -312,9 +311,8 @@ export class GuestLink implements Outside {
   #seekHost(): void {
     if (this.engine !== undefined || this.#takingOver) return;
     const { words, slot } = this;
-    const { host } = words;
-    if (host >= 0 && words.stateOf(host) === WorkerState.alive) return;
-    if (host === slot.index) return;
+    const { host, isHosted } = words;
+    if (isHosted || host === slot.index) return;
     if (words.claimHost(host, slot.index)) this.#takeOver();
   }
 
@@ -347,7 +345,7 @@ export class GuestLink implements Outside {
       slot.store(record >> 2, RequestState.answered);
       answered.set();
     }
-    this.words.leaveHost();
+    this.words.leaveHost(slot.index);
     const shown = this.#shown;
     this.#shown = undefined;
     if (shown !== undefined) {

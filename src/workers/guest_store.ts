@@ -21,7 +21,7 @@ import { GuestHealth, GuestPipeline } from "./guest_pipeline.ts";
 import { GuestReader } from "./guest_reader.ts";
 import { HeldSequences } from "./held_sequences.ts";
 import { Mirror } from "./mirror.ts";
-import { releaseCatalog } from "./succession.ts";
+import { releaseLeft } from "./remains.ts";
 import { WorkerState } from "../native/layout.gen.ts";
 
 /** How long statistics are waited for before the last known ones must do: the host may be busy with its own program. */
@@ -203,17 +203,10 @@ export class GuestStore implements OpenStore {
     }
   }
 
-  /** A host that has left leaves what it published to the next; if there will be none, that ends here. */
   #leave(): void {
     const { words, slot } = this.link;
     slot.state = WorkerState.leaving;
-    const { host } = words;
-    if (words.hasOthers(slot.index)) return;
-    if (host >= 0 && words.stateOf(host) === WorkerState.alive) return;
-    if (words.claimHost(host, slot.index)) {
-      releaseCatalog(words, this.foundation.handle);
-      words.leaveHost();
-    }
+    releaseLeft(words, slot.index, this.foundation.handle);
   }
 }
 

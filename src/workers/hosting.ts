@@ -27,6 +27,7 @@ import { BELL, type CoreWords, type SlotWords } from "./core_words.ts";
 import { ForeignBuffer } from "./foreign_buffer.ts";
 import { heldBy } from "./held_sequences.ts";
 import { type Answer, errorText, perform, type Request } from "./requests.ts";
+import { releaseLeft } from "./remains.ts";
 import { Retired } from "./retired.ts";
 
 /** How soon a host that is alone and idle notices that another Worker has come. */
@@ -346,7 +347,9 @@ export class Hosting implements WriteSource, FamilyWatcher, Sharing {
         words.stats = 0;
       }
     }
-    words.leaveHost();
+    words.leaveHost(this.own.index);
+    // They may have left meanwhile, and found a host.
+    releaseLeft(words, this.own.index, this.store.foundation.handle);
     if (!this.keeps) this.store.foundation.release();
   }
 }

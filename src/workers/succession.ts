@@ -26,8 +26,7 @@ import {
 import { TailLease } from "../commit/tail_lease.ts";
 import { Visibility } from "../commit/visibility.ts";
 import type { StoreId } from "../format/manifest_file.ts";
-import { native } from "../native/library.ts";
-import { type Region, region, releaseRegion } from "../native/region.ts";
+import { type Region, region } from "../native/region.ts";
 import { closeSession } from "../native/store_handle.ts";
 import type { Task } from "../native/task.ts";
 import { wordsOf } from "../base/words.ts";
@@ -38,11 +37,12 @@ import type { ReplayWitness } from "../store/recovery.ts";
 import type { Store } from "../store/store.ts";
 import type { StoreSettings } from "../store/settings.ts";
 import type { Family } from "../tree/family.ts";
-import { type Catalog, readText, unpinBlobs } from "./catalog.ts";
+import { type Catalog, readText } from "./catalog.ts";
 import type { CoreWords, SlotWords } from "./core_words.ts";
 import { settleSubmission } from "./foreign_buffer.ts";
 import type { GuestLink } from "./guest_link.ts";
 import { Hosting } from "./hosting.ts";
+import { releaseNamed } from "./remains.ts";
 
 const POISONED = StoreShared.poisoned >> 2;
 const ENTRY_WORDS = MemtableEntry.BYTES >> 2;
@@ -91,28 +91,6 @@ function settingsOf({ settings, families }: Catalog): StoreSettings {
   const columnFamilies = new Map(settings.columnFamilies);
   for (const { name, tuning } of families) columnFamilies.set(name, tuning);
   return { ...settings, columnFamilies, createIfMissing: false, errorIfExists: false };
-}
-
-/** Ends what the last host left for a next one that will not be. REQUIRES: this Worker hosts, and nobody else is there. */
-export function releaseCatalog(words: CoreWords, session: number): void {
-  if (words.generation === 0) return;
-  const { catalog, stats } = words;
-  const old = readText(catalog) as Catalog;
-  words.unpublish();
-  releaseNamed(old, session);
-  releaseRegion(catalog);
-  if (stats !== 0) releaseRegion(stats);
-  words.stats = 0;
-}
-
-function releaseNamed(old: Catalog, session: number): void {
-  const { call } = native();
-  unpinBlobs(session, old);
-  for (const { active, frozen, version, tables } of old.families) {
-    for (const memtable of [active, ...frozen]) call.varve_memtable_release(memtable);
-    call.varve_version_release(version);
-    for (const table of tables) call.varve_table_release(table);
-  }
 }
 
 /**

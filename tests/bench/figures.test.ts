@@ -66,6 +66,25 @@ test("a target is held against the fastest RocksDB of the same form and number o
   assert.equal(judge(timesRocksDb(2, {}), rows)[0].reached, true);
 });
 
+test("slower in every repeat, or only in some: the best repeat is held against the other row's worst", () => {
+  const target = {
+    text: "not in every repeat slower",
+    of: { variant: "b" },
+    figure: "largest",
+    against: { roles: ["subject"] as const, variant: "a", figure: "smallest" },
+    least: 1,
+  };
+  const of = (variant: string, ...repeats: number[]) => {
+    const [min, max] = [Math.min(...repeats), Math.max(...repeats)];
+    const figure = { median: repeats[0], min, max, samples: repeats };
+    return row("varve", 0, { role: "subject", variant, figure });
+  };
+  const [overlapping] = judge(target, [of("a", 100, 95, 110), of("b", 90, 85, 96)]);
+  assert.equal(overlapping.reached, true);
+  const [apart] = judge(target, [of("a", 100, 97, 110), of("b", 90, 85, 96)]);
+  assert.equal(apart.reached, false);
+});
+
 test("a target without anything to compare with is not judged, and neither is a row without a figure", () => {
   const rows = [row("varve", 60, { role: "subject" })];
   assert.match(judge(timesRocksDb(3, {}), rows)[0].notJudged!, /nothing to compare/);

@@ -13,11 +13,9 @@ export interface Reopened {
   readonly entries: ReadonlyMap<string, string>;
 }
 
-const root = temporaryDirectory();
-let count = 0;
-
+/** One that does not exist yet. */
 export function freshDirectory(): string {
-  return join(root, String(count++));
+  return join(temporaryDirectory(), "store");
 }
 
 /** The files of a directory as they are now: what a kill at this moment leaves. */

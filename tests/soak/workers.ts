@@ -1,20 +1,29 @@
 /**
- * Eight Workers of both kinds with sixteen writers each, on a family of their own and a shared one, durable and buffered, while memtables
- * are flushed and compacted. `npm run soak:workers -- 600 [terminate]`: for so many seconds; with `terminate` one Worker ends at random
- * every 100 ms. Every acknowledged write must be there, in every Worker's eyes. Prints what it counted; exits with 1 on a loss.
+ * Eight Workers of both kinds with sixteen writers each, on a family of their own and a shared one, durable, buffered and volatile, while
+ * memtables are flushed and compacted. `npm run soak:workers -- 600 [terminate]`, in Deno `deno task soak:workers 600 [terminate]`: for
+ * so many seconds; with `terminate` one Worker ends at random every 100 ms. Every acknowledged write must be there, in every Worker's
+ * eyes, and again when the store was closed and opened. Prints how far it is and what it counted; exits with 1 on a loss, or when
+ * nothing has been acknowledged for a minute.
  */
 import process from "node:process";
 import { Varve } from "../../mod.ts";
-import { temporaryDirectory } from "../harness.ts";
+import { runtime, temporaryDirectory } from "../harness.ts";
 import { KINDS, Peer } from "../workers/support.ts";
 
 const WORKERS = 8;
 const WRITERS = 16;
 const KEYS = 40;
+const PROGRESS_MS = 10_000;
+const STUCK_MS = 60_000;
 const TEXT = { keyEncoding: "utf8", valueEncoding: "utf8" } as const;
 
-const seconds = Number(process.argv[2] ?? 10);
-const terminates = process.argv[3] === "terminate";
+const [duration = "10", mode] = process.argv.slice(2).filter((argument) => argument !== "--");
+const seconds = Number(duration);
+if (!(seconds > 0) || (mode !== undefined && mode !== "terminate")) {
+  console.error("Cannot run so: takes a number of seconds, and perhaps terminate");
+  process.exit(2);
+}
+const terminates = mode === "terminate";
 const path = temporaryDirectory();
 /** The last acknowledged write of each writer of each Worker that ever was. */
 const told: { readonly name: number; readonly last: Int32Array }[] = [];
@@ -36,7 +45,7 @@ async function start(): Promise<void> {
       const value = "x".repeat(200);
       await Promise.all(Array.from({ length: writers }, async (_, writer) => {
         for (let index = 1; Atomics.load(ending, 0) === 0; index++) {
-          const durability = index % 2 === 0 ? "sync" : "buffered";
+          const durability = (["sync", "buffered", "volatile"] as const)[index % 3];
           const key = `${name}:${writer}:${index % keys}`;
           if (index % 50 === 0) own.putSync(key, `${index} ${value}`, { durability });
           else await own.put(key, `${index} ${value}`, { durability });
@@ -77,6 +86,26 @@ function compare(
   }
 }
 
+/** Each writer's number says how many pairs of puts it was told of. */
+function acknowledged(lasts: readonly Int32Array[] = told.map(({ last }) => last)): number {
+  return lasts.reduce((sum, last) => sum + 2 * last.reduce((a, b) => a + b, 0), 0);
+}
+
+let counted = 0;
+let movedAt = performance.now();
+let isWriting = true;
+const begin = performance.now();
+const progress = setInterval(() => {
+  const now = acknowledged();
+  if (!isWriting || now > counted) movedAt = performance.now();
+  counted = now;
+  const elapsed = ((performance.now() - begin) / 1000).toFixed(0);
+  console.log(`${elapsed} s: ${told.length} Workers so far, ${now} writes acknowledged`);
+  if (performance.now() - movedAt < STUCK_MS) return;
+  console.error(`VIOLATION: nothing was acknowledged for ${STUCK_MS / 1000} s`);
+  process.exit(1);
+}, PROGRESS_MS);
+
 for (let index = 0; index < WORKERS; index++) await start();
 const db = await Varve.open(path, TEXT);
 const deadline = performance.now() + seconds * 1000;
@@ -87,6 +116,11 @@ while (performance.now() < deadline) {
   await victim.terminate();
   await start();
 }
+isWriting = false;
+const watchdog = setTimeout(() => {
+  console.error("VIOLATION: reading back, or closing, did not end");
+  process.exit(1);
+}, 5 * STUCK_MS);
 const lasts = told.map(({ name, last }) => [name, last.slice()] as const);
 Atomics.store(ending, 0, 1);
 const families = await Promise.all(
@@ -116,12 +150,14 @@ compare(
   (name, key) => reopened[name % 8].getSync(key),
 );
 await again.close();
-const acknowledged = lasts.reduce((sum, [, last]) => sum + last.reduce((a, b) => a + b, 0), 0);
+clearInterval(progress);
+clearTimeout(watchdog);
 console.log(JSON.stringify({
+  runtime,
   seconds,
   terminates,
   workers: told.length,
-  acknowledged: 2 * acknowledged,
+  acknowledged: acknowledged(lasts.map(([, last]) => last)),
   lost,
   writersPerGroup: write.writersPerGroup,
   groups: write.groups,
@@ -129,4 +165,5 @@ console.log(JSON.stringify({
   flushes: flush.count,
   compactions: compaction.count,
 }));
+console.log(lost === 0 ? "nothing was lost" : `VIOLATION: ${lost} acknowledged writes were lost`);
 process.exit(lost === 0 ? 0 : 1);

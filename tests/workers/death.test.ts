@@ -55,7 +55,9 @@ for (const kind of KINDS) {
     assert.equal(family.countSync(), 10);
     await db.flush();
     await db.columnFamily("another");
-    assert.ok(db.stats().flush.count > 0);
+    // Who was terminated may still have done it: counters begin again with each host, tables do not.
+    const { levels } = db.stats().columnFamilies.default;
+    assert.ok(levels.some(({ files }) => files > 0));
     await db.close();
     const again = await Varve.open(path, TEXT);
     assert.deepEqual([...again.entries()].filter(([key]) => key.startsWith("key")), before);

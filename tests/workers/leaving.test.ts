@@ -111,9 +111,8 @@ test("writes that are under way when the host closes are committed by the next o
               db.put(`${number} ${index}`, "value", { durability }),
             ]);
           }
-          if (db.getSync(`${number}`) as unknown as string !== `${index}`) {
-            throw new Error(`write ${index} is not seen`);
-          }
+          const seen = db.getSync(`${number}`) as unknown as string;
+          if (seen !== `${index}`) throw new Error(`write ${index} is not seen, but ${seen}`);
         }
       },
       number,

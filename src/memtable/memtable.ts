@@ -314,7 +314,8 @@ export class Memtable {
     let sampled = 0;
     let bytes = 0;
     for (const entry of this.#newestEntries()) {
-      if (sampled++ === SAMPLED_KEYS_MAX) break;
+      if (sampled === SAMPLED_KEYS_MAX) break;
+      sampled++;
       const start = (entry + ENTRY_WORDS) << 2;
       const key = u8.subarray(start, start + u32[entry + KEY_BYTES]);
       if (compareBytes(key, lower) < 0) continue;

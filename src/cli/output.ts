@@ -4,7 +4,7 @@
  */
 import { Buffer } from "node:buffer";
 import { once } from "node:events";
-import { createWriteStream } from "node:fs";
+import { close, createWriteStream, open, write } from "node:fs";
 import process from "node:process";
 import type { Writable } from "node:stream";
 import { finished } from "node:stream/promises";
@@ -17,11 +17,17 @@ const NOTHING = new Uint8Array(0);
 
 /**
  * The stream of standard output, the same for one process. Deno's `process.stdout` blocks the
- * thread while a pipe is full, so that no SIGINT is heard; a file stream on the descriptor does not.
+ * thread while a pipe is full, so that no SIGINT is heard; a file stream on the descriptor does not, as long as it writes chunk by
+ * chunk: Deno's `writev` blocks, too.
  */
 export function standardOutput(): Writable {
   if (!("deno" in process.versions) || process.stdout.isTTY) return process.stdout;
-  return createWriteStream("/dev/stdout", { fd: STDOUT_DESCRIPTOR, autoClose: false });
+  const chunkByChunk = { open, write, close };
+  return createWriteStream("/dev/stdout", {
+    fd: STDOUT_DESCRIPTOR,
+    autoClose: false,
+    fs: chunkByChunk,
+  });
 }
 
 export class Output {

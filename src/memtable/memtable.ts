@@ -309,7 +309,7 @@ export class Memtable {
    * fair sample.
    */
   approximateBytes(lower: Uint8Array, upper: Uint8Array | undefined): number {
-    this.#catchUp();
+    this.#catchUp(Atomics.load(this.#u32, TAIL));
     const u32 = this.#u32;
     const { u8 } = this.region;
     let sampled = 0;

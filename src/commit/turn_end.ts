@@ -11,7 +11,7 @@ const ROUNDS_MAX = 100;
 
 /** Commits that follow each other without a turn of the event loop are watched from this time on, and so long, in milliseconds. */
 const UNWATCHED_MILLISECONDS = 1;
-const WATCHED_MILLISECONDS = 2;
+const WATCHED_MILLISECONDS = 1;
 
 /** Of this Worker's event loop. Watching costs a turn of its own: it begins only when the last one seen is a while ago. */
 let turnSeenAt = 0;

@@ -344,7 +344,7 @@ export class Pipeline {
   #scheduleClose(): void {
     if (this.#closing) return;
     this.#closing = true;
-    whenWritesEnd(() => this.#open?.writeCount ?? 0, () => {
+    whenWritesEnd(this.jobs, () => this.#open?.writeCount ?? 0, () => {
       this.#closing = false;
       if (this.#group !== undefined) return; // its completion closes the next one
       this.#closeOpen();

@@ -4,13 +4,14 @@
  * would never let a timer or a socket have its turn.
  */
 import { setImmediate } from "node:timers";
+import type { Jobs } from "../native/jobs.ts";
 
 /** How often the end is put off while further writes keep arriving in the same turn. */
 const ROUNDS_MAX = 100;
 
 /** Commits that follow each other without a turn of the event loop are watched from this time on, and so long, in milliseconds. */
 const UNWATCHED_MILLISECONDS = 1;
-const WATCHED_MILLISECONDS = 2;
+const WATCHED_MILLISECONDS = 1;
 
 /** Of this Worker's event loop. Watching costs a turn of its own: it begins only when the last one seen is a while ago. */
 let turnSeenAt = 0;
@@ -44,9 +45,13 @@ function lettingLoopTurn(then: () => void): void {
 
 /**
  * Calls `then` once no write has come for a round of microtasks: no earlier than the end of their queue, and in this turn unless
- * commits have kept the event loop from turning for too long.
+ * commits have kept the event loop from turning for too long. On a simulated disk time is nobody's business.
  */
-export function whenWritesEnd(writeCount: () => number, then: () => void): void {
+export function whenWritesEnd(
+  jobs: Jobs,
+  writeCount: () => number,
+  then: () => void,
+): void {
   let rounds = 0;
   let seen = -1;
   const look = (): void => {
@@ -56,7 +61,8 @@ export function whenWritesEnd(writeCount: () => number, then: () => void): void 
       queueMicrotask(look);
       return;
     }
-    lettingLoopTurn(then);
+    if (jobs.isStepped) then();
+    else lettingLoopTurn(then);
   };
   queueMicrotask(look);
 }

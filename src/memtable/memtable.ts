@@ -70,8 +70,8 @@ const DIRECTORY_MASK = -1;
 
 /** A region has at most 4 GiB: a larger budget is not used up, the memtable is full at this. */
 const BUDGET_BYTES_MAX = 1.25 * 1024 ** 3;
-/** From here on a memtable may as well be frozen, if that is of use. */
-const ALMOST_FULL = 63 / 64;
+/** What a few small writes may take: a step of the point index is 64 KiB. */
+const LAST_BYTES = 128 * 1024;
 /** Keys that an estimate looks at. */
 const SAMPLED_KEYS_MAX = 512;
 /** Beside a single entry too large for any budget, a memtable holds nothing but its first indexes. */
@@ -195,9 +195,10 @@ export class Memtable {
     return Atomics.load(this.#u32, TAIL) + words <= this.#budgetWords;
   }
 
-  /** Whether only a small share of the budget is left. */
+  /** Whether the next writes may fill it: it may as well be frozen now, if that is of use. */
   get isAlmostFull(): boolean {
-    return this.bytes >= ALMOST_FULL * 4 * this.#budgetWords;
+    const budget = 4 * this.#budgetWords;
+    return this.bytes >= budget - Math.min(budget / 8, Math.max(budget / 64, LAST_BYTES));
   }
 
   /**

@@ -168,7 +168,7 @@ export class GuestPipeline {
   #scheduleClose(): void {
     if (this.#closing) return;
     this.#closing = true;
-    whenWritesEnd(() => this.#open?.writeCount ?? 0, () => {
+    whenWritesEnd(this.link.foundation.jobs, () => this.#open?.writeCount ?? 0, () => {
       this.#closing = false;
       if (this.link.isIdle) this.#closeOpen();
     });

@@ -269,19 +269,21 @@ export class Memtable {
   /** The newest entry of a key up to a sequence number, as a word offset; zero if there is none. */
   find(key: KeyProbe, sequence: number): number {
     this.#catchUp(this.#u32[TAIL]);
-    let slot = this.#slotOf(this.#arrayOf(key.hash), key);
-    // Somebody else adds to it at this moment, and what this key's slot leads to is not shown yet.
-    while (slot === OUT_OF_VIEW) {
-      this.#catchUp(Atomics.load(this.#u32, TAIL));
-      slot = this.#slotOf(this.#arrayOf(key.hash), key);
+    for (;;) {
+      const slot = this.#slotOf(this.#arrayOf(key.hash), key);
+      const u32 = this.#u32;
+      let entry = slot === OUT_OF_VIEW ? u32.length : u32[slot + 1];
+      if (entry + ENTRY_WORDS <= u32.length) {
+        while (entry !== 0) {
+          const high = u32[entry + HIGH_AND_TYPE] & HIGH_MASK;
+          if (sequenceOf(high, u32[entry + LOW]) <= sequence) break;
+          entry = u32[entry + PREVIOUS];
+        }
+        return entry;
+      }
+      // Another Worker adds to the memtable at this moment, and the views do not show yet what leads to the key.
+      this.#catchUp(Atomics.load(u32, TAIL));
     }
-    const u32 = this.#u32;
-    let entry = u32[slot + 1];
-    while (entry !== 0) {
-      if (sequenceOf(u32[entry + HIGH_AND_TYPE] & HIGH_MASK, u32[entry + LOW]) <= sequence) break;
-      entry = u32[entry + PREVIOUS];
-    }
-    return entry;
   }
 
   sequenceOf(entry: number): number {
@@ -308,7 +310,7 @@ export class Memtable {
    * fair sample.
    */
   approximateBytes(lower: Uint8Array, upper: Uint8Array | undefined): number {
-    this.#catchUp();
+    this.#catchUp(Atomics.load(this.#u32, TAIL));
     const u32 = this.#u32;
     const { u8 } = this.region;
     let sampled = 0;

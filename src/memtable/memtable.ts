@@ -388,20 +388,23 @@ export class Memtable {
     const mask = u32[array + ARRAY_SLOTS] - 1;
     if (array + 2 * mask + 2 > u32.length) return OUT_OF_VIEW;
     const { hash } = key;
-    const entryMax = u32.length - ENTRY_WORDS - wordsOf(key.bytes);
+    const headerMax = u32.length - ENTRY_WORDS;
+    const entryMax = headerMax - wordsOf(key.bytes);
     for (let index = hash & mask;; index = (index + 1) & mask) {
       const slot = array + 2 * index;
       const entry = u32[slot + 1];
       if (entry === 0) return slot;
       if (u32[slot] !== hash) continue;
+      if (entry > headerMax) return OUT_OF_VIEW;
+      if (u32[entry + KEY_BYTES] !== key.bytes) continue;
       if (entry > entryMax) return OUT_OF_VIEW;
       if (this.#keyEquals(entry, key)) return slot;
     }
   }
 
+  /** REQUIRES: the two are of one length. */
   #keyEquals(entry: number, key: KeyProbe): boolean {
     const u32 = this.#u32;
-    if (u32[entry + KEY_BYTES] !== key.bytes) return false;
     const words = wordsOf(key.bytes);
     const a = entry + ENTRY_WORDS;
     const b = key.start;

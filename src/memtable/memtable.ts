@@ -270,19 +270,21 @@ export class Memtable {
   /** The newest entry of a key up to a sequence number, as a word offset; zero if there is none. */
   find(key: KeyProbe, sequence: number): number {
     this.#catchUp(this.#u32[TAIL]);
-    let slot = this.#slotOf(this.#arrayOf(key.hash), key);
-    // Somebody else adds to it at this moment, and what this key's slot leads to is not shown yet.
-    while (slot === OUT_OF_VIEW) {
-      this.#catchUp(Atomics.load(this.#u32, TAIL));
-      slot = this.#slotOf(this.#arrayOf(key.hash), key);
+    for (;;) {
+      const slot = this.#slotOf(this.#arrayOf(key.hash), key);
+      const u32 = this.#u32;
+      let entry = slot === OUT_OF_VIEW ? u32.length : u32[slot + 1];
+      if (entry + ENTRY_WORDS <= u32.length) {
+        while (entry !== 0) {
+          const high = u32[entry + HIGH_AND_TYPE] & HIGH_MASK;
+          if (sequenceOf(high, u32[entry + LOW]) <= sequence) break;
+          entry = u32[entry + PREVIOUS];
+        }
+        return entry;
+      }
+      // Another Worker adds to the memtable at this moment, and the views do not show yet what leads to the key.
+      this.#catchUp(Atomics.load(u32, TAIL));
     }
-    const u32 = this.#u32;
-    let entry = u32[slot + 1];
-    while (entry !== 0) {
-      if (sequenceOf(u32[entry + HIGH_AND_TYPE] & HIGH_MASK, u32[entry + LOW]) <= sequence) break;
-      entry = u32[entry + PREVIOUS];
-    }
-    return entry;
   }
 
   sequenceOf(entry: number): number {
@@ -388,20 +390,23 @@ export class Memtable {
     const mask = u32[array + ARRAY_SLOTS] - 1;
     if (array + 2 * mask + 2 > u32.length) return OUT_OF_VIEW;
     const { hash } = key;
-    const entryMax = u32.length - ENTRY_WORDS - wordsOf(key.bytes);
+    const headerMax = u32.length - ENTRY_WORDS;
+    const entryMax = headerMax - wordsOf(key.bytes);
     for (let index = hash & mask;; index = (index + 1) & mask) {
       const slot = array + 2 * index;
       const entry = u32[slot + 1];
       if (entry === 0) return slot;
       if (u32[slot] !== hash) continue;
+      if (entry > headerMax) return OUT_OF_VIEW;
+      if (u32[entry + KEY_BYTES] !== key.bytes) continue;
       if (entry > entryMax) return OUT_OF_VIEW;
       if (this.#keyEquals(entry, key)) return slot;
     }
   }
 
+  /** REQUIRES: the two are of one length. */
   #keyEquals(entry: number, key: KeyProbe): boolean {
     const u32 = this.#u32;
-    if (u32[entry + KEY_BYTES] !== key.bytes) return false;
     const words = wordsOf(key.bytes);
     const a = entry + ENTRY_WORDS;
     const b = key.start;

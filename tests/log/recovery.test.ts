@@ -1,5 +1,6 @@
 /** Recovery again and again: the same each time, and what it cut off stays cut off. */
 import assert from "node:assert/strict";
+import { BLOCK_BYTES } from "../../src/native/layout.gen.ts";
 import { test } from "../harness.ts";
 import { Varve } from "../../mod.ts";
 import {
@@ -111,5 +112,36 @@ test("random bytes, and zeros, in place of any file: an error, in bounded time",
     longer.set(content);
     longer.fill(0xa5, content.length);
     checkClosed(writes, reopen(withFile(closed, name, longer)), `${name} is longer`);
+  }
+});
+
+test("a replay in pieces: frames on both sides of a piece's end, and larger than one, are all there; damage far behind is noticed", async () => {
+  const directory = freshDirectory();
+  const db = await Varve.open(directory, {
+    ...TEXT,
+    durability: "buffered",
+    blobThreshold: Infinity,
+  });
+  const expected = new Map<string, string>();
+  for (let index = 0; index < 60; index++) {
+    // One and a half mebibytes on average, and now and then more than any piece.
+    const value = `${index} `.repeat(index % 10 === 9 ? 2_000_000 : 10_000 + 7_919 * index);
+    await db.put(`key ${index}`, value);
+    expected.set(`default/key ${index}`, value);
+  }
+  const killed = imageOf(directory);
+  await db.sync();
+  await db.put("known", "by this frame, what was before is synced");
+  const synced = imageOf(directory);
+  await db.close();
+  assert.deepEqual(reopen(killed).entries, expected);
+
+  const used = (name: string) => usedBytes(synced.get(name)!);
+  const name = logNames(synced).reduce((most, each) => used(each) > used(most) ? each : most);
+  const content = synced.get(name)!;
+  for (const offset of [BLOCK_BYTES + 1, 3 << 20]) {
+    assert.ok(offset < usedBytes(content) - (3 << 20), "more than a piece lies behind");
+    const damaged = withFile(synced, name, flipped(content, offset));
+    checkDamage(reopen(damaged), `a flipped bit at ${offset}`);
   }
 });

@@ -4,7 +4,7 @@ import { everyCrash, SimulatedDisk, type StoreOperation } from "../../testing.ts
 import { test } from "../harness.ts";
 import { Driver } from "./driver.ts";
 import { isSame, show } from "./history.ts";
-import { COLLECTED, PROGRAMS } from "./programs.ts";
+import { COLLECTED, FLUSHED_UNLOGGED, PROGRAMS } from "./programs.ts";
 import { CountedDisk } from "./counted_disk.ts";
 import { crashes, isQuick, seed, seeded } from "./support.ts";
 
@@ -33,7 +33,10 @@ function enlarged(operations: readonly StoreOperation[]): StoreOperation[] {
   });
 }
 
-CASES.push({ name: "garbage of large values", operations: COLLECTED, blobThreshold: 1024 });
+CASES.push(
+  { name: "garbage of large values", operations: COLLECTED, blobThreshold: 1024 },
+  { name: "large values that no log has", operations: FLUSHED_UNLOGGED, blobThreshold: 1024 },
+);
 
 test("that program leaves garbage in segments, and it is collected", async () => {
   using disk = new SimulatedDisk({ seed });

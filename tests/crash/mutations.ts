@@ -181,23 +181,8 @@ function rowsOf(table: string): Rows {
   ]));
 }
 
-const queue = chosen.entries();
-const rows: Noticed[] = [];
-await Promise.all(Array.from({ length: Math.min(COPIES, chosen.length) }, async () => {
-  const copy = copyOfTree();
-  for (const [index, mutation] of queue) {
-    const row = rows[index] = await tryOut(copy, mutation);
-    const who = [...row.columns].join(", ") || "UNSEEN";
-    console.log(`${mutation.name}: ${who}${row.note && ` (${row.note})`}`);
-  }
-}));
-
-const found: Rows = new Map(
-  rows.filter(({ mutation }) => mutation !== NOTHING)
-    .map(({ mutation, columns }) => [mutation.name, columns]),
-);
-console.log(`\n${tableOf(found)}`);
-if (values.write) {
+/** Puts what was found into the table of docs/crash-safety.md, where the rows of others stay. */
+function write(found: Rows): void {
   const path = join(root, "docs", "crash-safety.md");
   const text = readFileSync(path, "utf8");
   const [begin, end] = MARKS.map((mark) => text.indexOf(mark));
@@ -211,6 +196,23 @@ if (values.write) {
   }
   writeFileSync(path, `${head}\n\n${tableOf(all)}\n\n${text.slice(end)}`);
 }
+
+const queue = chosen.entries();
+const rows: Noticed[] = [];
+const found: Rows = new Map();
+await Promise.all(Array.from({ length: Math.min(COPIES, chosen.length) }, async () => {
+  const copy = copyOfTree();
+  for (const [index, mutation] of queue) {
+    const row = rows[index] = await tryOut(copy, mutation);
+    const who = [...row.columns].join(", ") || "UNSEEN";
+    console.log(`${mutation.name}: ${who}${row.note && ` (${row.note})`}`);
+    // At once: the next one may take long, and whoever waits may not.
+    if (mutation !== NOTHING) found.set(mutation.name, row.columns);
+    if (mutation !== NOTHING && values.write) write(found);
+  }
+}));
+
+console.log(`\n${tableOf(found)}`);
 process.exit(
   rows.every(({ mutation, columns }) => (columns.size > 0) !== (mutation === NOTHING)) ? 0 : 1,
 );

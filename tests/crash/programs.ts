@@ -216,3 +216,13 @@ export const COLLECTED: readonly StoreOperation[] = [0, 1, 2, 3].flatMap((round)
   }, round % 2 === 0 ? "sync" : "buffered"),
   flush,
 ]);
+
+/** With values from 1 KiB on in blob segments: what no log has, and so no sync of the log covers, is flushed by itself. */
+export const FLUSHED_UNLOGGED: readonly StoreOperation[] = [
+  write({ "default/a": 1 }),
+  flush,
+  write({ "default/a": 5_000 }, "volatile"),
+  flush,
+  write({ "default/b": 9_000, "default/c": 2_000 }, "volatile"),
+  { type: "compact", awaited: true },
+];

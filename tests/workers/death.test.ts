@@ -1,6 +1,10 @@
 /** Workers that end without closing: the others go on, and what was acknowledged stays. */
 import assert from "node:assert/strict";
 import { Varve } from "../../mod.ts";
+import { WorkerState } from "../../src/native/layout.gen.ts";
+import { attachSession, openDirectory, REAL_DISK } from "../../src/native/store_handle.ts";
+import { Foundation } from "../../src/store/store.ts";
+import { CoreWords } from "../../src/workers/core_words.ts";
 import { runtime, temporaryDirectory, test } from "../harness.ts";
 import { type Kind, KINDS, Peer } from "./support.ts";
 
@@ -22,6 +26,21 @@ async function destroyed(path: string): Promise<void> {
     }
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
+}
+
+/**
+ * Until the Worker that runs this is the only one left that has the store open. Deno's `terminate` resolves before that: a Worker that
+ * still lives may host, and when it dies with the store open that is no close, which would keep volatile writes.
+ */
+async function untilAlone(path: string): Promise<void> {
+  const core = openDirectory(REAL_DISK, path, false, false, 1).handle;
+  const foundation = new Foundation(attachSession(core, 1, path)!, path, REAL_DISK, false);
+  const words = new CoreWords(foundation.core);
+  const living = () =>
+    [...words.occupied()].filter((slot) => words.stateOf(slot) === WorkerState.alive).length;
+  // The handle that the test has, and this one.
+  while (living() > 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  foundation.release();
 }
 
 for (const kind of KINDS) {
@@ -182,6 +201,7 @@ test("Workers terminated at random, in loops of putSync and of put, lose no ackn
     await db.put("beside", `${next}`, { durability: "buffered" });
   }
   for (const peer of alive) await peer.terminate();
+  await untilAlone(path);
   await db.put("after", "value");
   /** `lasts`: what was told before the reads. A terminated Worker may still end what it was at. */
   const check = (lasts: Int32Array, read: (key: string) => string | undefined): void => {

@@ -31,7 +31,7 @@ const SEGMENT_GROWTH = 4;
 /** The next segment is made when the current one is this full: four times as large, it takes a while to write ahead. */
 const PREPARE_FILL = 0.125;
 /** One that is only reserved takes no time by its size, but space for as long as it waits: it is made this much ahead. */
-const PREPARE_BYTES = 16 << 20;
+const PREPARE_BYTES = 12 << 20;
 /** A segment that is less full than this is not left for the next one. */
 const TURN_FILL = 0.5;
 
@@ -140,14 +140,18 @@ export class Log {
     return true;
   }
 
-  /** Whether the next segment is at hand and this one may be left for it: it is full enough, and was not written ahead. */
-  get canTurn(): boolean {
+  /** Whether this segment may be left for the next one: it is full enough, and was not written ahead. */
+  get mayTurn(): boolean {
     const current = this.#current;
-    return current !== undefined && this.#next !== undefined && !current.blocks &&
-      this.#offset >= TURN_FILL * current.bytes;
+    return current !== undefined && !current.blocks && this.#offset >= TURN_FILL * current.bytes;
   }
 
-  /** Leaves this segment: whoever needs only what is written from now on does not need it. REQUIRES: `canTurn`. */
+  /** Whether the next segment is at hand. */
+  get hasNext(): boolean {
+    return this.#next !== undefined;
+  }
+
+  /** Leaves this segment: whoever needs only what is written from now on does not need it. REQUIRES: `mayTurn` and `hasNext`. */
   turn(): void {
     this.#turning = true;
   }

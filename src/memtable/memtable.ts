@@ -70,8 +70,6 @@ const DIRECTORY_MASK = -1;
 
 /** A region has at most 4 GiB: a larger budget is not used up, the memtable is full at this. */
 const BUDGET_BYTES_MAX = 1.25 * 1024 ** 3;
-/** What a few small writes may take: a step of the point index is 64 KiB. */
-const LAST_BYTES = 128 * 1024;
 /** Keys that an estimate looks at. */
 const SAMPLED_KEYS_MAX = 512;
 /** Beside a single entry too large for any budget, a memtable holds nothing but its first indexes. */
@@ -195,10 +193,9 @@ export class Memtable {
     return Atomics.load(this.#u32, TAIL) + words <= this.#budgetWords;
   }
 
-  /** Whether the next writes may fill it: it may as well be frozen now, if that is of use. */
-  get isAlmostFull(): boolean {
-    const budget = 4 * this.#budgetWords;
-    return this.bytes >= budget - Math.min(budget / 8, Math.max(budget / 64, LAST_BYTES));
+  /** How much of its budget is taken: 0 nothing, 1 all. */
+  get fill(): number {
+    return this.bytes / (4 * this.#budgetWords);
   }
 
   /**

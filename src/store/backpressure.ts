@@ -22,6 +22,9 @@ const LOOK_EVERY_BYTES_MIN = 16 * 1024;
 const LOOK_EVERY_BYTES_MAX = 1 << 20;
 /** The same as a share of one memtable, or of all: it may be late by so much. */
 const LOOK_EVERY_SHARE = 1 / 32;
+/** How full the memtable is when the segment is made that is to begin with the next one, and when both are begun. */
+const PREPARE_TURN_FILL = 0.75;
+const TURN_FILL = 0.9;
 /** More live segments than this are not kept for the sake of one idle family: its memtable is flushed. */
 const LIVE_SEGMENTS_MAX = 12;
 
@@ -191,7 +194,7 @@ export class Backpressure implements CommitHost {
   #lookAhead(): void {
     if (this.log.wantsNext && this.#segment === undefined) this.#makeSegment(0, false);
     if (this.log.segments.length > LIVE_SEGMENTS_MAX) this.#freeOldestSegment();
-    if (this.log.canTurn) this.#turnLog();
+    if (this.log.mayTurn) this.#turnLog();
     this.flusher.kick();
   }
 
@@ -206,9 +209,13 @@ export class Backpressure implements CommitHost {
       if (writing !== undefined) return;
       writing = family;
     }
-    if (writing === undefined || writing.isFull || !writing.active.isAlmostFull) return;
-    writing.rotate();
-    this.log.turn();
+    if (writing === undefined || writing.isFull || writing.active.fill < PREPARE_TURN_FILL) return;
+    if (!this.log.hasNext) {
+      this.#makeSegment(0, false);
+    } else if (writing.active.fill >= TURN_FILL) {
+      writing.rotate();
+      this.log.turn();
+    }
   }
 
   /** The segment that is being made, for close. */

@@ -54,7 +54,7 @@ test("of a log that one family fills, flushes leave no more than what its memtab
   const directory = freshDirectory();
   const db = await Varve.open(directory, {
     durability: "buffered",
-    walSegmentSize: 2 << 20,
+    walSegmentSize: 3 << 19,
     writeBufferSize: 1 << 20,
   });
   let flushes = 0;
@@ -64,6 +64,8 @@ test("of a log that one family fills, flushes leave no more than what its memtab
   let behind = 0;
   for (let index = 0; flushes < 20; index++) {
     for (let put = 0; put < 100; put++) db.putSync(`key ${index} ${put}`, value);
+    // Slowly: making a segment takes several writes and syncs.
+    await new Promise((resolve) => setTimeout(resolve, 2));
     while (db.stats().columnFamilies.default.frozenMemtables > 0) {
       // A look at what there is to do comes with writes.
       db.putSync("another", value);

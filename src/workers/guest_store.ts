@@ -188,12 +188,19 @@ export class GuestStore implements OpenStore {
 
   *#release(): Task<void> {
     const { link, foundation } = this;
-    while (link.isPending) yield link.quiet();
-    while (this.jobs.outstanding > 0 && link.engine === undefined) yield this.jobs.quiet();
     try {
+      for (;;) {
+        while (link.isPending) yield link.quiet();
+        while (this.jobs.outstanding > 0 && link.engine === undefined) yield this.jobs.quiet();
+        if (link.engine !== undefined || !this.#mustSucceed()) break;
+        yield* this.#settled(); // by this Worker, for there is no other
+      }
       if (link.engine !== undefined) yield* link.engine.store.close();
-      else this.#leave();
     } finally {
+      if (link.engine === undefined) {
+        link.slot.state = WorkerState.leaving;
+        releaseLeft(link.words, link.slot.index, foundation.handle);
+      }
       this.pipeline.pool.drain();
       this.valueMemory.drain();
       unclaimCache(foundation.handle);
@@ -203,10 +210,24 @@ export class GuestStore implements OpenStore {
     }
   }
 
-  #leave(): void {
+  /**
+   * Whether this is the last Worker, and the host died with writes that are in memory alone: a close keeps those, so it takes the host's
+   * place first. Otherwise this slot says `leaving`; of several that leave at once, each may find that it is the last.
+   */
+  #mustSucceed(): boolean {
     const { words, slot } = this.link;
     slot.state = WorkerState.leaving;
-    releaseLeft(words, slot.index, this.foundation.handle);
+    if (words.host < 0 || words.isHosted || words.hasOthers(slot.index)) return false;
+    if (this.readOnly || !this.#hasVolatile()) return false;
+    slot.state = WorkerState.alive;
+    return true;
+  }
+
+  #hasVolatile(): boolean {
+    for (const { active, frozen } of this.families.all()) {
+      if ([active, ...frozen].some(({ volatileCount }) => volatileCount > 0)) return true;
+    }
+    return false;
   }
 }
 

@@ -17,6 +17,8 @@ for (const kind of KINDS) {
     await using db = await Varve.open(path, TEXT);
     await db.put("key", "value");
     symlinkSync(path, link);
+    const directory = process.cwd();
+    using _back = { [Symbol.dispose]: () => process.chdir(directory) };
     process.chdir(dirname(path));
     await using peer = await Peer.start(kind);
     for (const spelling of [path, `./${basename(path)}/.`, link, pathToFileURL(path).href]) {

@@ -45,13 +45,14 @@ for (const kind of KINDS) {
       const made = await db.columnFamily("made");
       await made.put("key", "value");
       await db.flush();
+      // A host that is busy for longer than statistics wait says what it said last.
+      while (db.stats().flush.count === 0) await new Promise((resolve) => setTimeout(resolve, 10));
       return {
         before,
         after: [...db.entries()],
         snapshot: db.getSync("logged", { snapshot: state.snapshot as never }),
         iterated: [...state.iterator as Iterable<unknown>],
         families: db.columnFamilies(),
-        flushes: db.stats().flush.count,
       };
     });
     assert.deepEqual(said.before, [["logged", "changed"], ["volatile", "2"]]);
@@ -64,7 +65,6 @@ for (const kind of KINDS) {
     assert.equal(said.snapshot, "1");
     assert.deepEqual(said.iterated, [["logged", "1"], ["volatile", "2"]]);
     assert.deepEqual(said.families, ["default", "family", "made"]);
-    assert.ok(said.flushes > 0);
     await peer.run((_varve, state) => state.db.close());
     await assertClosed(path);
   });

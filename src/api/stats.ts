@@ -217,7 +217,7 @@ interface Reads {
 
 function statsOfEngine(store: Store, reader: Reads): Stats {
   const { pipeline, flusher, compactor, collector, backpressure, log, health, values } = store;
-  pipeline.recall();
+  pipeline.tail.recall();
   const groups = pipeline.counters.groups;
   const cacheHits = counter(store, Counters.cacheHits);
   const cacheMisses = counter(store, Counters.cacheMisses);

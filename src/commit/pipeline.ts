@@ -13,16 +13,17 @@ import type { BlobWriter } from "../blob/blob_writer.ts";
 import type { ValueWrite } from "../blob/value_write.ts";
 import type { Health } from "../log/health.ts";
 import type { Log } from "../log/log.ts";
-import { nativeError } from "../native/failure.ts";
 import { Files } from "../native/files.ts";
 import type { Jobs } from "../native/jobs.ts";
-import { EntryType, Lane as JobLane, LOG_EXTENTS_MAX, StoreShared } from "../native/layout.gen.ts";
+import { Lane as JobLane, LOG_EXTENTS_MAX, StoreShared } from "../native/layout.gen.ts";
 import type { Region } from "../native/region.ts";
 import { Signal } from "../native/signal.ts";
 import { runTaskSync, startTask } from "../native/task.ts";
 import type { Family } from "../tree/family.ts";
 import { Applier } from "./apply.ts";
+import type { CommitCounters, CommitHost, WriteSource } from "./commit_host.ts";
 import type { TailLease } from "./tail_lease.ts";
+import { TailLender } from "./tail_lender.ts";
 import { whenWritesEnd } from "./turn_end.ts";
 import type { Visibility } from "./visibility.ts";
 import { type Outcome, type WriteBuffer, WriteBufferPool } from "./write_buffer.ts";
@@ -38,40 +39,6 @@ const INLINE_BYTES_MAX = 1 << 20;
 /** The latency of one open buffer in eight is recorded, and of one blocking write in 64. */
 const BUFFER_SAMPLE_MASK = 7;
 const COMMIT_SAMPLE_MASK = 63;
-
-/** What the pipeline needs of the store around it. */
-export interface CommitHost {
-  family(id: number): Family | undefined;
-  /** Something that must happen before more entries fit into memory, or `undefined`. May throw what prevents it. */
-  memoryObstacle(): Signal | undefined;
-  /** A segment for a frame of this size is being made; set when that ended. May throw what prevents it. */
-  segmentObstacle(payloadBytes: number, durable: boolean): Signal;
-  /** Large values became visible: their memtables may be full although little was committed. */
-  valuesApplied(): void;
-  /** Bytes that may be committed before `memoryObstacle` is asked again; zero while anything slows writers down. */
-  readonly allowance: number;
-  /** Full segments are being synced, more than one frame's write can; set when that ended. */
-  syncObstacle(): Signal;
-}
-
-/** Where buffers of other Workers come from. */
-export interface WriteSource {
-  /** Puts what has come into the pipeline, by `enqueueForeign`. */
-  collect(): void;
-  /** Called before a group becomes visible: readers elsewhere must be able to find it then. */
-  beforeVisible(): void;
-}
-
-export interface CommitCounters {
-  groups: number;
-  /** Groups that were synced. */
-  syncGroups: number;
-  writes: number;
-  entries: number;
-  bytes: number;
-  /** Logged bytes of groups of more than one write: they went out in a call that others' writes shared. */
-  bytesCoalesced: number;
-}
 
 /** Buffers that are committed together: one frame, one sync at most, one moment of visibility. */
 interface Group {
@@ -108,6 +75,8 @@ export class Pipeline {
   readonly putLatency = new Histogram();
   /** From a durable frame's start to its being on stable storage. */
   readonly syncLatency = new Histogram();
+  /** Lent whenever nothing is under way, to blocking callers and other Workers. */
+  readonly tail: TailLender;
   #buffersOpened = 0;
   #syncCommits = 0;
   readonly pool = new WriteBufferPool();
@@ -125,9 +94,6 @@ export class Pipeline {
   readonly #urgent: Lane = { queue: [], blockedOn: undefined };
   #group: Group | undefined;
   #closing = false;
-  /** Whether somebody would use the log's tail if it were lent, and whether it is lent no more. */
-  #lends = false;
-  #keepsTail = false;
   #source: WriteSource | undefined;
   /** A word that moves when the source has something. */
   #bell: Uint32Array = new Uint32Array(1);
@@ -142,11 +108,11 @@ export class Pipeline {
     readonly visibility: Visibility,
     readonly host: CommitHost,
     context: Region,
-    /** The tail is lent whenever nothing is under way, to blocking callers and other Workers. */
-    readonly tail: TailLease,
+    lease: TailLease,
   ) {
     this.#syncFiles = new Files(jobs, log.files.directory, JobLane.log);
     this.#applier = new Applier(context);
+    this.tail = new TailLender(lease, log, host, health, this.counters, this.#applier.counts);
     jobs.onDrive(() => {
       this.#closeOpen();
       this.#advance(false);
@@ -164,7 +130,7 @@ export class Pipeline {
     this.#bell = words;
     this.#bellIndex = index;
     this.#heard = words[index];
-    this.#lends = true;
+    this.tail.isWanted = true;
     source.collect();
     this.#scheduleClose();
   }
@@ -244,62 +210,16 @@ export class Pipeline {
 
   /** One call, where the lease of the log's tail covers the buffer: then it is committed, and given back. */
   #commitAtTail(buffer: WriteBuffer): boolean {
-    this.#lends = true;
-    if (!this.tail.isLent || !this.isIdle || this.health.failure !== undefined) return false;
-    const family = this.host.family(buffer.plainFamily);
-    const done = family !== undefined && this.tail.commit(buffer, family.active.region.id);
-    if (done === false) return false;
-    if (done === true && buffer.startedAt > 0) {
-      this.putLatency.record(performance.now() - buffer.startedAt);
+    this.tail.isWanted = true;
+    try {
+      if (!this.isIdle || !this.tail.commit(buffer)) return false;
+    } catch (error) {
+      this.pool.give(buffer);
+      throw error;
     }
+    if (buffer.startedAt > 0) this.putLatency.record(performance.now() - buffer.startedAt);
     this.pool.give(buffer);
-    if (done !== true) {
-      this.recall();
-      throw this.health.failure;
-    }
     return true;
-  }
-
-  /** Lends the log's tail if nothing is under way. */
-  #lend(): void {
-    if (!this.#lends || this.#keepsTail || !this.isIdle || this.health.failure !== undefined) {
-      return;
-    }
-    const { allowance } = this.host;
-    if (allowance > 0) this.tail.lend(this.log.tail, allowance);
-  }
-
-  /**
-   * Takes the log's tail back, and takes note of what was committed there. Whoever looks at the log or rotates a memtable outside
-   * of the pipeline calls it first, and has until the end of the turn.
-   */
-  recall(): void {
-    if (!this.tail.isLent) return;
-    const use = this.tail.recall();
-    if (use === undefined) return;
-    if (use.frames > 0) this.log.grew(use.frames, use.offset, use.chain, use.frameEnd);
-    const { counters } = this;
-    counters.groups += use.groups;
-    counters.writes += use.writes;
-    counters.entries += use.entries;
-    counters.bytes += use.bytes;
-    counters.bytesCoalesced += use.bytesCoalesced;
-    this.#applier.counts[EntryType.put] += use.puts;
-    this.#applier.counts[EntryType.delete] += use.deletes;
-    this.#applier.counts[EntryType.merge] += use.merges;
-    if (use.failure < 0) this.#poison(use.failure);
-  }
-
-  /** Takes the log's tail back for good. */
-  keepTail(): void {
-    this.#keepsTail = true;
-    this.recall();
-  }
-
-  #poison(result: number): VarveError {
-    const error = nativeError(result, "Cannot write the log", { path: this.log.files.directory });
-    this.health.poison(error);
-    return error;
   }
 
   /** Queues an empty buffer. When it is done, so is all before it; if `durable`, on stable storage. */
@@ -359,7 +279,7 @@ export class Pipeline {
       this.#source!.collect();
     }
     for (let lane = this.#nextLane(); lane !== undefined; lane = this.#nextLane()) {
-      this.recall();
+      this.tail.recall();
       if (this.jobs.outstanding > 0) {
         this.jobs.poll();
         if (this.#group !== undefined || lane.queue.length === 0) continue;
@@ -485,7 +405,7 @@ export class Pipeline {
     const result = this.jobs.result(job);
     if (result < 0) {
       this.jobs.release(job);
-      const error = this.#poison(result);
+      const error = this.log.failed(result);
       this.#group = undefined;
       this.#reject(group, error);
       this.#scheduleClose();
@@ -526,7 +446,7 @@ export class Pipeline {
     this.#group = undefined;
     this.#count(group);
     for (const buffer of group.buffers) this.#settle(buffer, undefined);
-    if (this.isIdle) this.#lend();
+    if (this.isIdle) this.tail.lend();
     else this.#scheduleClose();
   }
 

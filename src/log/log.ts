@@ -5,8 +5,10 @@
  * A sync covers the whole log before it. A frame's own `RWF_DSYNC` is enough only when nothing unsynced lies before it;
  * otherwise older segments are synced first, oldest first, and then the frame's own file.
  */
+import type { VarveError } from "../base/errors.ts";
 import type { LogPosition, ManifestEdit } from "../format/manifest_edit.ts";
 import type { StoreId } from "../format/manifest_file.ts";
+import { nativeError } from "../native/failure.ts";
 import type { Files } from "../native/files.ts";
 import type { Jobs } from "../native/jobs.ts";
 import {
@@ -245,6 +247,13 @@ export class Log {
     const job = this.jobs.take(Opcode.logWrite, Lane.log);
     if (job !== undefined) this.#fill(job, content);
     return job;
+  }
+
+  /** A write that failed is final. Returns the error of everything that it held. */
+  failed(result: number): VarveError {
+    const error = nativeError(result, "Cannot write the log", { path: this.files.directory });
+    this.health.poison(error);
+    return error;
   }
 
   /** Takes over what a finished write changed. REQUIRES: its result is not negative. */

@@ -3,7 +3,8 @@
  */
 import { VarveError } from "../base/errors.ts";
 import { Histogram } from "../base/histogram.ts";
-import type { CommitHost, Pipeline } from "../commit/pipeline.ts";
+import type { CommitHost } from "../commit/commit_host.ts";
+import type { Pipeline } from "../commit/pipeline.ts";
 import type { Log } from "../log/log.ts";
 import type { Segment } from "../log/segment.ts";
 import { Signal } from "../native/signal.ts";

@@ -45,7 +45,7 @@ interface Source {
   readonly files: Files;
   readonly manifest: Manifest;
   readonly log: Log;
-  readonly pipeline: Pick<Pipeline, "recall">;
+  readonly pipeline: Pick<Pipeline, "tail">;
   readonly values: BlobWriter;
   readonly visibility: Visibility;
   readonly health: Health;
@@ -172,7 +172,7 @@ function* copyMoment(store: Source, copy: Files): Task<void> {
 function takeMoment(store: Source): Moment {
   requireOpen(store);
   store.health.requireSound(ATTEMPT);
-  store.pipeline.recall();
+  store.pipeline.tail.recall();
   const { position } = store.log;
   const live = store.manifest.state;
   // Segments behind the end are empty, or hold what a recovery found to be behind it.

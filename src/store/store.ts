@@ -367,7 +367,7 @@ export class Store {
     if (running !== undefined) yield running;
     yield* this.compactor.quit(family);
     const tables = family.version.tables;
-    this.pipeline.recall();
+    this.pipeline.tail.recall();
     family.release();
     family.wake();
     yield* this.retention.remove(
@@ -392,7 +392,7 @@ export class Store {
   }
 
   #rotate(families: readonly Family[]): void {
-    this.pipeline.recall();
+    this.pipeline.tail.recall();
     for (const family of families) if (family.active.entryCount > 0) family.rotate();
   }
 
@@ -477,7 +477,7 @@ export class Store {
   *#verifyLog(): Task<void> {
     const { logs, logEnds } = this.manifest.state;
     const { storeId } = this.manifest;
-    this.pipeline.recall();
+    this.pipeline.tail.recall();
     const record = { storeId, logs, logEnds: new Map(logEnds), cleanClose: this.log.position };
     yield* closeSegments(this.files, yield* replayLog(this.files, record, false));
   }
@@ -488,7 +488,7 @@ export class Store {
    */
   *close(): Task<void> {
     this.#closed = true;
-    this.pipeline.keepTail();
+    this.pipeline.tail.keep();
     this.#syncTimer.stop();
     if (this.sharing !== undefined) yield* this.sharing.closing();
     try {

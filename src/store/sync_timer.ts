@@ -9,7 +9,7 @@ export class SyncTimer {
   constructor(pipeline: Pipeline, log: Log, milliseconds: number) {
     if (milliseconds === 0) return;
     this.#timer = setInterval(() => {
-      pipeline.recall();
+      pipeline.tail.recall();
       if (!log.isSynced && pipeline.health.failure === undefined) pipeline.requestBarrier(true);
     }, milliseconds);
     this.#timer.unref();

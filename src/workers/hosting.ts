@@ -5,7 +5,7 @@
  * While nobody else has come it costs the engine one load of a word for each group, and a timer that fires now and then.
  */
 import { clearTimeout, setImmediate, setTimeout } from "node:timers";
-import type { WriteSource } from "../commit/pipeline.ts";
+import type { WriteSource } from "../commit/commit_host.ts";
 import { REQUEST_COUNT, RequestState, WorkerRequest, WorkerState } from "../native/layout.gen.ts";
 import { native } from "../native/library.ts";
 import { disownRegion, region, releaseRegion } from "../native/region.ts";

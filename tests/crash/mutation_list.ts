@@ -34,6 +34,18 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "",
   },
   {
+    name: "what was committed at the log's tail owes no sync",
+    file: "src/log/log.ts",
+    from: "    this.#frames += frames;\n    current.unsynced = true;\n",
+    to: "    this.#frames += frames;\n",
+  },
+  {
+    name: "the log's tail stays lent while a group is taken",
+    file: "src/commit/pipeline.ts",
+    from: "      this.tail.recall();\n",
+    to: "",
+  },
+  {
     name: "older segments are not synced before a sync group",
     file: "src/log/log.ts",
     from: "    if (durable) this.#fillSyncs(job);\n",

@@ -192,15 +192,10 @@ const Walker = struct {
         return false;
     }
 
-    /// REQUIRES: the run is sound.
+    /// With its family. REQUIRES: the run is sound.
     fn itemAt(self: *Walker, at: u64) struct { Item, u32 } {
         const header = std.mem.bytesToValue(abi.LogEntry, self.bytes[at..][0..entry_bytes]);
-        return .{ .{
-            .type = @enumFromInt(header.type_and_key_bytes & 0xff),
-            .key_bytes = header.type_and_key_bytes >> 16,
-            .value_bytes = header.value_bytes,
-            .words = @ptrCast(@alignCast(self.bytes.ptr + at + entry_bytes)),
-        }, header.family };
+        return .{ .at(@ptrCast(@alignCast(self.bytes.ptr + at))), header.family };
     }
 
     /// False: the entry is the caller's.

@@ -10,6 +10,7 @@ const memtable_reader = @import("memtable_reader.zig");
 const Memtable = memtable_reader.Memtable;
 
 const entry_words: u32 = memtable_reader.entry_header_words;
+pub const log_entry_words = @sizeOf(abi.LogEntry) / 4;
 
 /// An entry as it lies in the log: the key's words, padded, and the value's behind them.
 pub const Item = struct {
@@ -17,6 +18,17 @@ pub const Item = struct {
     key_bytes: u32,
     value_bytes: u32,
     words: [*]const u32,
+
+    /// The entry that begins at a word. REQUIRES: its type is one.
+    pub fn at(words: [*]const u32) Item {
+        const header: *const abi.LogEntry = @ptrCast(words);
+        return .{
+            .type = @enumFromInt(header.type_and_key_bytes & 0xff),
+            .key_bytes = header.type_and_key_bytes >> 16,
+            .value_bytes = header.value_bytes,
+            .words = words + log_entry_words,
+        };
+    }
 
     pub fn keyWords(self: Item) u32 {
         return wordsOf(self.key_bytes);

@@ -9,7 +9,7 @@ const Memtable = @import("memtable_reader.zig").Memtable;
 const Writer = memtable_writer.Writer;
 
 const run_header_words = @sizeOf(abi.LogRun) / 4;
-const entry_words = @sizeOf(abi.LogEntry) / 4;
+const entry_words = memtable_writer.log_entry_words;
 /// So many keys are hashed, and their slots asked for, before the first of them is inserted.
 const ahead = 16;
 
@@ -38,7 +38,7 @@ pub const PlainRun = struct {
                 @intFromEnum(abi.EntryType.merge) => self.merges += 1,
                 else => return null,
             }
-            const item = itemAt(words.ptr + at);
+            const item = Item.at(words.ptr + at);
             at += entry_words + @as(u64, item.wordCount());
             if (at > words.len) return null;
             needed += Writer.wordsFor(item);
@@ -56,7 +56,7 @@ pub const PlainRun = struct {
         while (left > 0) {
             const count = @min(left, ahead);
             for (items[0..count], hashes[0..count]) |*item, *hash| {
-                item.* = itemAt(at);
+                item.* = Item.at(at);
                 hash.* = item.hash();
                 self.writer.prefetch(hash.*);
                 at = item.words + item.wordCount();
@@ -69,13 +69,3 @@ pub const PlainRun = struct {
         }
     }
 };
-
-fn itemAt(words: [*]const u32) Item {
-    const header: *const abi.LogEntry = @ptrCast(words);
-    return .{
-        .type = @enumFromInt(header.type_and_key_bytes & 0xff),
-        .key_bytes = header.type_and_key_bytes >> 16,
-        .value_bytes = header.value_bytes,
-        .words = words + entry_words,
-    };
-}

@@ -65,6 +65,7 @@ export class ColumnFamily<K, V, KeyOut = K, ValueOut = V> {
     this.#keyEncoding = keyEncoding;
     this.#valueEncoding = valueEncoding;
     const merging = this.#merging = mergingOf(mergeOperator, keyEncoding, valueEncoding);
+    handle.store.foundation.folding.offer(family.id, merging);
     this.#values = { family, decoder: valueEncoding, merging, keysOnly: false };
     this.#presence = { family, decoder: PRESENCE, merging, keysOnly: true };
   }

@@ -27,6 +27,7 @@ export function mergingOf(
   if (typeof operator === "string") return nativeMerging(Kind[operator]);
   return {
     kind: Kind.custom,
+    encodings: { key: keyEncoding, value: valueEncoding },
     fold(key, base, operands) {
       const existing = base === undefined ? undefined : valueEncoding.decode(base);
       const values = operands.map((operand) => valueEncoding.decode(operand));

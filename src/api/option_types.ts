@@ -18,7 +18,8 @@ export interface CustomMergeOperator<K, V, Result = V> {
   /**
    * The value after `operands` (oldest first) were applied to `existing`, which is `undefined` if there is no value before them. Runs
    * synchronously whenever the key is read, and never inside `merge()`; so it should depend on its arguments alone. What it
-   * throws rejects that read, and leaves the operands as they are.
+   * throws rejects that read, and leaves the operands as they are. A compaction runs it, too, on chains of more than 64 operands
+   * (between other calls, in the Worker that has the store's engine), and stores what it returns; where it throws, the operands stay.
    */
   merge(key: K, existing: V | undefined, operands: V[]): Result;
 }

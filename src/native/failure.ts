@@ -17,6 +17,7 @@ const OURS: Readonly<Record<number, readonly [VarveErrorCode, string]>> = {
   [Code.noMemory]: ["ERR_IO", "the system refused memory"],
   [Code.exhausted]: ["ERR_IO", "a native table is full"],
   [Code.foreign]: ["ERR_INVALID_ARGUMENT", "the directory holds other files, and no store"],
+  [Code.cancelled]: ["ERR_CLOSED", "it was ended early, by a close or a drop"],
   [Code.crashed]: ["ERR_CLOSED", "its simulated disk has crashed"],
   [Code.unsupported]: ["ERR_UNSUPPORTED", "the library does not do that yet"],
 };

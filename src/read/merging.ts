@@ -10,6 +10,8 @@ import { SHARED_BYTES_MAX } from "./result_slab.ts";
 export interface Merging {
   /** `MergeOperator`; with `none`, reading a merged key is an error. */
   readonly kind: number;
+  /** What keys and values are encoded by. Absent: the library folds, or nobody does. */
+  readonly encodings?: { readonly key: unknown; readonly value: unknown };
   /**
    * A key's value as a `put` would have stored it. Runs the user's code, and throws what that throws.
    * REQUIRES: `kind` is `custom`. The operands come oldest first; all bytes are the callee's to keep.

@@ -27,6 +27,7 @@ import type { KeySpan } from "../tree/key_span.ts";
 import type { Manifest } from "../tree/manifest.ts";
 import { releaseTable, type Table } from "../tree/version.ts";
 import type { BlobCollector } from "./blob_collector.ts";
+import type { ChainFolding } from "./chain_folding.ts";
 import type { Clock } from "./clock.ts";
 import type { Events } from "./events.ts";
 import type { Families } from "./families.ts";
@@ -104,6 +105,7 @@ export class Compactor {
     readonly clock: Clock,
     readonly collector: BlobCollector,
     readonly relocations: Relocations,
+    readonly folding: ChainFolding,
   ) {}
 
   get runningCount(): number {
@@ -278,6 +280,7 @@ export class Compactor {
       relocation,
       bytesPerSecond: Number.isFinite(compactionRate) ? compactionRate : 0,
       stepBytes: STEP_BYTES,
+      fold: this.folding.of(family.id),
     });
     try {
       return yield* work.run(this.files);

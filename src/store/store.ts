@@ -32,6 +32,7 @@ import { verifyTable } from "../tree/tables.ts";
 import { Backpressure } from "./backpressure.ts";
 import { BlobCollector } from "./blob_collector.ts";
 import { BlobKeeper } from "./blob_keeper.ts";
+import { ChainFolding } from "./chain_folding.ts";
 import { type CheckpointTarget, makeCheckpoint } from "./checkpoint.ts";
 import { Clock } from "./clock.ts";
 import { Compactor } from "./compactor.ts";
@@ -58,6 +59,8 @@ export class Foundation {
   readonly context: Region;
   /** The words that all Workers on the store share. */
   readonly core: Region;
+  /** What this Worker's handles have for compactions, wherever the engine is. */
+  readonly folding: ChainFolding;
 
   constructor(
     /** The session's. */
@@ -71,6 +74,7 @@ export class Foundation {
     this.core = region(coreRegionOf(handle));
     this.health = new Health(this.core, (error) => this.events.emit("error", error));
     this.context = reserveRegion(CONTEXT_BYTES);
+    this.folding = new ChainFolding(this.jobs);
   }
 
   /** Gives everything back. The native side ends its threads and lets go of the lock. */
@@ -230,6 +234,7 @@ export class Store {
       this.clock,
       this.collector,
       new Relocations(files, manifest, this.values, events),
+      foundation.folding,
     );
     this.flusher.compactor = this.compactor;
     this.backpressure.flusher = this.flusher;

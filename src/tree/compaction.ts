@@ -2,12 +2,17 @@
  * Carrying out one compaction: the library merges the inputs step by step on I/O threads, and describes the tables that it made.
  * Nothing here changes what the store is; the caller installs the outcome, or discards it.
  */
+import { padded } from "../base/words.ts";
 import { nativeError } from "../native/failure.ts";
 import type { Files, OpenFile } from "../native/files.ts";
 import {
+  CHAIN_PAGE_BYTES,
+  ChainAnswer,
+  ChainPage,
   COMPACTION_ARRAYS_OFFSET,
   CompactionJob,
   CompactionRequest,
+  CompactionResult,
   Lane,
   Opcode,
 } from "../native/layout.gen.ts";
@@ -37,6 +42,22 @@ export interface CompactionOrder {
   readonly bytesPerSecond: number;
   /** Bytes read in one step: between two steps other jobs of the lane get their turn. */
   readonly stepBytes: number;
+  /** Who folds long chains of a JavaScript operator. Absent: they stay as they are. */
+  readonly fold: ChainFold | undefined;
+}
+
+/**
+ * What a key's chain, a `MergeStack`, comes to as a `put` would have stored it; `undefined`: its operands stay as they are. The
+ * bytes are the callee's to keep.
+ */
+export type ChainFold = (key: Uint8Array, stack: Uint8Array) => Task<Uint8Array | undefined>;
+
+/** The region that `order.fold` is asked by, and what it said last. */
+interface Chains {
+  readonly page: Region;
+  readonly fold: ChainFold;
+  answer: number;
+  bytes: number;
 }
 
 /** Large values that move. */
@@ -76,13 +97,28 @@ export class RunningCompaction {
     const { jobs } = files;
     const { compaction, numberCount, stepBytes, family } = this.order;
     const descriptions = reserveRegion(DESCRIPTION_BYTES_MAX * numberCount);
+    let chains: Chains | undefined;
     try {
+      const { fold } = this.order;
+      if (fold !== undefined) {
+        chains = {
+          page: reserveRegion(CHAIN_PAGE_BYTES),
+          fold,
+          answer: ChainAnswer.none,
+          bytes: 0,
+        };
+      }
       for (;;) {
         const job = yield* takeJob(jobs, Opcode.compactionStep, Lane.background);
         const { u32, i32, f64 } = jobs.shared;
         i32[(job + CompactionJob.compaction) >> 2] = this.#handle;
         i32[(job + CompactionJob.descriptionRegion) >> 2] = descriptions.id;
         f64[(job + CompactionJob.stepBytes) >> 3] = stepBytes;
+        if (chains !== undefined) {
+          i32[(job + CompactionJob.chainRegion) >> 2] = chains.page.id;
+          u32[(job + CompactionJob.chainAnswer) >> 2] = chains.answer;
+          u32[(job + CompactionJob.chainBytes) >> 2] = chains.bytes;
+        }
         yield job;
         const result = jobs.result(job);
         const count = u32[(job + CompactionJob.outputCount) >> 2];
@@ -101,15 +137,34 @@ export class RunningCompaction {
             offset,
           });
         }
-        if (result === 0) continue;
+        if (result === CompactionResult.chain) yield* answerChain(chains!);
+        if (result !== CompactionResult.done) continue;
         const outputs = describeOutputs(descriptions, count, compaction.outputLevel);
         return { outputs, ...counted };
       }
     } finally {
       releaseRegion(descriptions.id);
+      if (chains !== undefined) releaseRegion(chains.page.id);
       native().call.varve_compaction_close(this.#handle);
     }
   }
+}
+
+/** The chain on the page becomes what the operator makes of it, if that has room there. */
+function* answerChain(chains: Chains): Task<void> {
+  const { u8, u32, bytes } = chains.page;
+  const keyEnd = ChainPage.BYTES + u32[ChainPage.keyBytes >> 2];
+  const stackStart = padded(keyEnd);
+  const stackEnd = stackStart + u32[ChainPage.stackBytes >> 2];
+  const key = u8.slice(ChainPage.BYTES, keyEnd);
+  const value = yield* chains.fold(key, u8.slice(stackStart, stackEnd));
+  if (value === undefined || value.length > bytes) {
+    chains.answer = ChainAnswer.carried;
+    return;
+  }
+  u8.set(value);
+  chains.answer = ChainAnswer.folded;
+  chains.bytes = value.length;
 }
 
 function describeOutputs(
@@ -143,6 +198,7 @@ function openCompaction(order: CompactionOrder): number {
     u32[CompactionRequest.level >> 2] = compaction.outputLevel;
     u32[CompactionRequest.bottom >> 2] = compaction.bottom ? 1 : 0;
     u32[CompactionRequest.mergeOperator >> 2] = family.mergeOperator;
+    u32[CompactionRequest.handsChains >> 2] = order.fold === undefined ? 0 : 1;
     const tuning = tuningWords(family.tuning, compaction.outputLevel);
     u32[CompactionRequest.blockBytes >> 2] = tuning.blockBytes;
     u32[CompactionRequest.filterBitsPerKey >> 2] = tuning.filterBitsPerKey;

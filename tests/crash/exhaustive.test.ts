@@ -4,7 +4,7 @@ import { everyCrash, SimulatedDisk, type StoreOperation } from "../../testing.ts
 import { test } from "../harness.ts";
 import { Driver } from "./driver.ts";
 import { isSame, show } from "./history.ts";
-import { COLLECTED, FLUSHED_UNLOGGED, PROGRAMS } from "./programs.ts";
+import { COLLECTED, FLUSHED_UNLOGGED, FOLDED, PROGRAMS } from "./programs.ts";
 import { CountedDisk } from "./counted_disk.ts";
 import { crashes, isQuick, seed, seeded } from "./support.ts";
 
@@ -48,6 +48,16 @@ test("that program leaves garbage in segments, and it is collected", async () =>
   const { blobs, compaction } = driver.db.stats();
   assert.ok(blobs.segmentsRemoved > 0, JSON.stringify(blobs));
   assert.ok(compaction.blobBytes > 0, JSON.stringify({ compaction, blobs }));
+  await driver.close();
+});
+
+test("chains of that length are folded, whenever compactions come upon them", async () => {
+  using disk = new SimulatedDisk({ seed });
+  const driver = new Driver(disk);
+  await driver.open();
+  await driver.run(FOLDED);
+  const { entriesIn, entriesOut } = driver.db.stats().compaction;
+  assert.ok(entriesIn >= 70 && entriesOut <= 2, JSON.stringify({ entriesIn, entriesOut }));
   await driver.close();
 });
 

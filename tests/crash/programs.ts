@@ -16,6 +16,27 @@ function write(
 const reopen: StoreOperation = { type: "reopen" };
 const flush: StoreOperation = { type: "flush", awaited: true };
 
+const chain: StoreOperation = {
+  type: "write",
+  changes: Array.from({ length: 70 }, () => ({ family: "right", key: "a", operandBytes: 2 })),
+  durability: "buffered",
+  awaited: true,
+};
+
+/** Chains of more than 64 operands on a value, on what was folded of them, and on nothing. */
+export const FOLDED: readonly StoreOperation[] = [
+  { type: "createFamily", family: "right" },
+  write({ "right/a": 3 }),
+  chain,
+  { type: "compact", awaited: true },
+  chain,
+  { type: "compact", awaited: false },
+  write({ "right/a": undefined }, "buffered"),
+  chain,
+  reopen,
+  { type: "compact", awaited: true },
+];
+
 export const PROGRAMS: Readonly<Record<string, readonly StoreOperation[]>> = {
   "one put": [write({ "default/a": 1 })],
   "buffered puts and one sync": [
@@ -204,6 +225,7 @@ export const PROGRAMS: Readonly<Record<string, readonly StoreOperation[]>> = {
     { type: "compact", awaited: false },
     write({ "default/d": 6 }),
   ],
+  "a long chain that a JavaScript operator folds": FOLDED,
 };
 
 /** With values from 1 KiB on in blob segments: keys that stay among others that are overwritten, so that garbage is collected. */

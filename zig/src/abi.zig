@@ -387,7 +387,8 @@ pub const CompactionRequest = extern struct {
     compression_level: u32,
     /// Handle of that segment's file.
     blob_file: i32,
-    reserved: u32,
+    /// 1: long chains of a JavaScript operator are handed over to be folded.
+    hands_chains: u32,
     /// Outputs take the file numbers from here on, at most `number_count` of them.
     first_number: f64,
     number_count: f64,
@@ -400,7 +401,25 @@ pub const CompactionRequest = extern struct {
     bytes_per_second: f64,
 };
 
-/// One step of a compaction. `result`: 1 when it is done, 0 when it wants another step. After an error it is over, and
+/// What a step of a compaction comes to.
+pub const CompactionResult = enum(i32) {
+    /// It wants another step.
+    more = 0,
+    done = 1,
+    /// A `ChainPage` lies in the chain region: another step is to bring what became of it.
+    chain = 2,
+};
+
+/// What became of a chain that was handed over.
+pub const ChainAnswer = enum(u32) {
+    none = 0,
+    /// Nothing: its operands stay as they are.
+    carried = 1,
+    /// The value that it comes to lies at the front of the chain region.
+    folded = 2,
+};
+
+/// One step of a compaction. `result`: `CompactionResult`. After an error it is over, and
 /// what it made is gone; only a description region that is too small (`Code.exhausted`, `value`: bytes that it takes) can
 /// be answered by another step with a larger one.
 pub const CompactionJob = extern struct {
@@ -410,7 +429,8 @@ pub const CompactionJob = extern struct {
     /// handles and files are the caller's.
     output_count: u32,
     description_region: i32,
-    reserved: u32,
+    /// Of `chain_page_bytes` and more, where the request's `hands_chains` is 1.
+    chain_region: i32,
     /// The step ends when it has read so many bytes of blocks.
     step_bytes: f64,
     /// Since the compaction began.
@@ -420,6 +440,9 @@ pub const CompactionJob = extern struct {
     entries_out: f64,
     /// Bytes of values, in whole blocks, that went to the segment `blob_number`.
     blob_bytes: f64,
+    /// ChainAnswer, after a step that came to `chain`; and the bytes of the value.
+    chain_answer: u32,
+    chain_bytes: u32,
 };
 
 pub const GetJob = extern struct {
@@ -730,6 +753,12 @@ pub const page_stack_bit: u32 = 1 << 31;
 /// oldest first; each as a u32 length and its bytes, padded with zeros to a multiple of four.
 pub const MergeStack = extern struct { has_base: u32, operand_count: u32 };
 
+/// A chain that a compaction has folded in JavaScript: this header, the key, padded with zeros to a multiple of four, and
+/// its `MergeStack`.
+pub const ChainPage = extern struct { key_bytes: u32, stack_bytes: u32 };
+/// A chain that takes more is not handed over.
+pub const chain_page_bytes: u32 = 2 << 20;
+
 pub const page_header_offset: u32 = 0;
 pub const page_offsets_offset: u32 = 64;
 pub const page_row_count_max: u32 = 8192;
@@ -952,12 +981,12 @@ pub const shared_structs = .{
     LogRun,        LogEntry,        MemtableHeader, MemtableEntry,    GetResult,         CursorRequest,
     PageHeader,    Counters,        StoreShared,    BlobWriteJob,     BlobReadJob,       BlobSegmentHeader,
     WorkersShared, WorkerSlot,      Submission,     WorkerRequest,    TailLease,         LogWalk,
-    WalkFamily,
+    WalkFamily,    ChainPage,
 };
 pub const shared_enums = .{
-    Code,      DiskOperation, FileKind,      JobState,  Lane,        Opcode,
-    EntryType, Compression,   MergeOperator, BoundKind, WorkerState, RequestState,
-    WalkMode,  WalkStop,
+    Code,      DiskOperation, FileKind,         JobState,    Lane,        Opcode,
+    EntryType, Compression,   MergeOperator,    BoundKind,   WorkerState, RequestState,
+    WalkMode,  WalkStop,      CompactionResult, ChainAnswer,
 };
 pub const shared_flags = .{ .{ "FileFlag", FileFlag }, .{ "JobFlag", JobFlag }, .{ "OpenFlag", OpenFlag }, .{ "SubmissionFlag", SubmissionFlag } };
 

@@ -29,6 +29,8 @@ const TableFiles = @import("table_files.zig").TableFiles;
 const Version = table_set.Version;
 
 const gpa = std.heap.c_allocator;
+/// Chains of a JavaScript operator with so many operands are worth the way there and back.
+const handed_operands_min = 65;
 /// A cancelled compaction is not asleep for longer.
 const pace_slice_ns = 50 * std.time.ns_per_ms;
 
@@ -88,7 +90,7 @@ fn belongs(handle: i32, store: i32) bool {
     return compaction.store == store;
 }
 
-/// The compaction_step job: one when it is done, zero when it wants another step.
+/// The compaction_step job: an `abi.CompactionResult`.
 pub fn run(store: *Store, job: *abi.CompactionJob, failure: *Fault) fault.Error!i32 {
     job.output_count = 0;
     const compaction = compactions.acquire(job.compaction) orelse return failure.fail(.closed);
@@ -159,6 +161,7 @@ const Compaction = struct {
     now: f64,
     operator: abi.MergeOperator,
     bottom: bool,
+    hands_chains: bool,
     options: compaction_output.Options,
     mover: ?BlobMover,
     pace: Pace,
@@ -170,6 +173,8 @@ const Compaction = struct {
     /// One: end. Also a futex.
     cancel_word: u32 = 0,
     merger: ?Merger = null,
+    /// The filter has a chain that waits for an answer.
+    chain_waits: bool = false,
 
     bytes_read: u64 = 0,
     entries_in: u64 = 0,
@@ -208,6 +213,7 @@ const Compaction = struct {
             .now = request.now,
             .operator = plan.operator,
             .bottom = request.bottom != 0,
+            .hands_chains = request.hands_chains != 0,
             .options = options,
             .mover = mover,
             .pace = .{ .bytes_per_second = if (files.disk.vtable.stepped) 0 else request.bytes_per_second },
@@ -253,8 +259,15 @@ const Compaction = struct {
         // Written so that a NaN is a step too: one block.
         const bytes = if (job.step_bytes > 0) @min(job.step_bytes, 1 << 53) else 0;
         if (self.state != .written) {
-            self.work(@intFromFloat(bytes)) catch return self.fail(failure);
-            if (self.state != .written) return 0;
+            self.takeAnswer(job) catch return self.fail(failure);
+            self.work(@intFromFloat(bytes)) catch |e| switch (e) {
+                error.Fault => return self.fail(failure),
+                error.ChainWaits => {
+                    self.handChain(job) catch return self.fail(failure);
+                    return @intFromEnum(abi.CompactionResult.chain);
+                },
+            };
+            if (self.state != .written) return @intFromEnum(abi.CompactionResult.more);
         }
         const need = self.merger.?.descriptionBytes();
         const target = region.part(job.description_region, 0, need) orelse {
@@ -265,7 +278,7 @@ const Compaction = struct {
         job.output_count = @intCast(self.merger.?.output.tables.items.len);
         self.merger.?.output.tables.clearRetainingCapacity();
         self.state = .done;
-        return 1;
+        return @intFromEnum(abi.CompactionResult.done);
     }
 
     fn fail(self: *Compaction, failure: *Fault) fault.Error {
@@ -282,8 +295,29 @@ const Compaction = struct {
         return error.Fault;
     }
 
-    /// Goes on with the merge until so many bytes were read, or to its end (`written`).
-    fn work(self: *Compaction, bytes: u64) fault.Error!void {
+    fn handChain(self: *Compaction, job: *const abi.CompactionJob) fault.Error!void {
+        const page = self.merger.?.versions.page.items;
+        const target = region.part(job.chain_region, 0, page.len) orelse return self.failure.fail(.invalid);
+        @memcpy(target, page);
+        self.chain_waits = true;
+    }
+
+    fn takeAnswer(self: *Compaction, job: *const abi.CompactionJob) fault.Error!void {
+        if (!self.chain_waits) return;
+        const versions = &self.merger.?.versions;
+        switch (std.enums.fromInt(abi.ChainAnswer, job.chain_answer) orelse .none) {
+            .none => return self.failure.fail(.invalid),
+            .carried => versions.carryOn(),
+            .folded => {
+                const value = region.part(job.chain_region, 0, job.chain_bytes) orelse return self.failure.fail(.invalid);
+                versions.takeFolded(value) catch return self.failure.fail(.no_memory);
+            },
+        }
+        self.chain_waits = false;
+    }
+
+    /// Goes on with the merge until so many bytes were read, or a chain waits, or to its end (`written`).
+    fn work(self: *Compaction, bytes: u64) (error{ChainWaits} || fault.Error)!void {
         const limit = self.bytes_read +| bytes;
         if (self.state == .fresh) try self.begin();
         const merger = &self.merger.?;
@@ -321,9 +355,10 @@ const Compaction = struct {
         for (merger.sources) |*source| self.bytes_read += source.from.level.bytes_read;
     }
 
-    fn translate(self: *Compaction, e: version_filter.Error, at: ?*const merge_iterator.Source) fault.Error {
+    fn translate(self: *Compaction, e: version_filter.Error, at: ?*const merge_iterator.Source) (error{ChainWaits} || fault.Error) {
         return switch (e) {
             error.Fault => error.Fault,
+            error.ChainWaits => error.ChainWaits,
             error.OutOfMemory => self.failure.fail(.no_memory),
             error.Damaged => if (at) |source| source.damaged(&self.failure) else self.failure.fail(.corruption),
         };
@@ -383,6 +418,7 @@ const Merger = struct {
             .now = compaction.now,
             .operator = compaction.operator,
             .bottom = compaction.bottom,
+            .handed_operands_min = if (compaction.hands_chains) handed_operands_min else null,
         });
     }
 

@@ -172,5 +172,7 @@ fn translate(e: version_filter.Error, failure: *Fault) fault.Error {
         error.Fault => error.Fault,
         error.Damaged => failure.fail(.invalid),
         error.OutOfMemory => failure.fail(.no_memory),
+        // A flush asks nobody.
+        error.ChainWaits => unreachable,
     };
 }

@@ -41,6 +41,7 @@ test {
     _ = @import("tests/memtable_ranges_test.zig");
     _ = @import("tests/range_cover_test.zig");
     _ = @import("merge_chain.zig");
+    _ = @import("chain_page.zig");
     _ = @import("entry_meaning.zig");
     _ = @import("tests/skip_list_test.zig");
     _ = @import("tests/tail_lease_test.zig");

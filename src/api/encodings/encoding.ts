@@ -85,17 +85,25 @@ export function utf8Encoding(what: string): Encoding<string> {
   };
 }
 
+/** By what they encode: a codec is one encoding, however often it is named. */
+const codecs = {
+  key: new WeakMap<object, Encoding<unknown>>(),
+  value: new WeakMap<object, Encoding<unknown>>(),
+};
+
 /** A user's codec as an encoding, or `undefined` if `value` is not one. */
 export function codecEncoding(
   value: unknown,
-  what: string,
+  what: "key" | "value",
 ): Encoding<unknown> | undefined {
   if (value === null || (typeof value !== "object" && typeof value !== "function")) {
     return undefined;
   }
   const codec = value as Codec<unknown>;
   if (typeof codec.encode !== "function" || typeof codec.decode !== "function") return undefined;
-  return {
+  const known = codecs[what].get(value);
+  if (known !== undefined) return known;
+  const encoding: Encoding<unknown> = {
     name: "codec",
     keepsBytes: true,
     prepare(value: unknown): Uint8Array {
@@ -108,4 +116,6 @@ export function codecEncoding(
     },
     decode: (bytes) => codec.decode(bytes),
   };
+  codecs[what].set(value, encoding);
+  return encoding;
 }

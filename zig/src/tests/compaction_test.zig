@@ -670,6 +670,72 @@ test "a compaction reads past the block cache" {
     try Small.release(&outputs);
 }
 
+test "a chain of more than 64 operands is handed over, and the step behind it brings what became of it" {
+    var store: TableStore = undefined;
+    try store.init();
+    defer store.deinit();
+    store.merge_operator = .custom;
+    var writer = try MemtableWriter.init(1 << 20);
+    defer writer.deinit();
+    writer.put("a", 1, "base");
+    for (2..67) |sequence| writer.add(.merge, "a", sequence, "+");
+    for (67..131) |sequence| writer.add(.merge, "b", sequence, "-");
+    for (131..196) |sequence| writer.add(.merge, "c", sequence, "*");
+    const input = try store.flush(writer.id, 1, &.{});
+    defer testing.expectEqual(0, tables.tableRelease(input)) catch @panic("the input was closed");
+    const inputs = [_]i32{input};
+    var order: CompactionOrder = .{ .levels = &.{&inputs}, .bottom = true, .first_number = 10, .hands_chains = true };
+    const description = try region.reserve(description_bytes);
+    defer _ = region.release(description);
+    const page = try region.reserve(abi.chain_page_bytes);
+    defer _ = region.release(page);
+
+    for ([_]abi.ChainAnswer{ .folded, .carried, .none }) |answer| {
+        const handle = try order.open(&store);
+        defer _ = compaction.close(handle);
+        var job = table_store.compactionJob(handle, description, 1 << 20);
+        job.chain_region = page;
+        for ([_]u8{ 'a', 'c' }) |key| {
+            tables.run(&store.store, &job.head);
+            try testing.expectEqual(@intFromEnum(abi.CompactionResult.chain), job.head.result);
+            const memory = region.slice(page).?;
+            try testing.expectEqual(1, std.mem.readInt(u32, memory[0..4], .little));
+            try testing.expectEqual(key, memory[8]);
+            try testing.expectEqual(@intFromBool(key == 'a'), std.mem.readInt(u32, memory[12..16], .little));
+            try testing.expectEqual(65, std.mem.readInt(u32, memory[16..20], .little));
+            memory[0] = key;
+            memory[1] = '!';
+            job.chain_answer = @intFromEnum(answer);
+            job.chain_bytes = 2;
+            if (answer == .none) break;
+        }
+        tables.run(&store.store, &job.head);
+        if (answer == .none) {
+            try testing.expectEqual(abi.Code.invalid.int(), job.head.result);
+            continue;
+        }
+        try testing.expectEqual(1, job.head.result);
+        var outputs: std.ArrayList(i32) = .empty;
+        try handlesOf(description, job.output_count, &outputs);
+        try testing.expectEqual(1, outputs.items.len);
+        var found = try table_contents.read(gpa, &.{Tree.table(outputs.items[0])});
+        defer found.deinit();
+        if (answer == .folded) {
+            try testing.expectEqual(66, found.entries.len);
+            try testing.expectEqual(66, found.entries[0].sequence);
+            try testing.expectEqual(.put, found.entries[0].type);
+            try testing.expectEqualStrings("a!", found.entries[0].value);
+            try testing.expectEqual(.merge, found.entries[64].type);
+            try testing.expectEqual(195, found.entries[65].sequence);
+            try testing.expectEqualStrings("c!", found.entries[65].value);
+        } else {
+            try testing.expectEqual(195, found.entries.len);
+        }
+        try Small.release(&outputs);
+        order.first_number += 10;
+    }
+}
+
 test "cancel ends a step that waits for its turn to write" {
     var scratch = try Scratch.init();
     defer scratch.deinit();

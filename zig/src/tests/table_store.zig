@@ -209,6 +209,7 @@ pub const CompactionOrder = struct {
     number_count: f64 = 1000,
     target_bytes: f64 = 1 << 20,
     bytes_per_second: f64 = 0,
+    hands_chains: bool = false,
 
     /// A handle, or a Code.
     pub fn open(self: CompactionOrder, store: *TableStore) !i32 {
@@ -248,7 +249,7 @@ pub const CompactionOrder = struct {
             .first_number = self.first_number,
             .number_count = self.number_count,
             .blob_file = 0,
-            .reserved = 0,
+            .hands_chains = @intFromBool(self.hands_chains),
             .blob_number = 0,
             .target_bytes = self.target_bytes,
             .now = store.now,

@@ -31,6 +31,46 @@ const Collector = struct {
     }
 };
 
+/// An operator in JavaScript that does what `append` does, or does not answer.
+const Joiner = struct {
+    random: ?std.Random = null,
+    asked: usize = 0,
+
+    fn add(self: *Joiner, filter: *VersionFilter, entry: Entry, sink: *Collector) !void {
+        while (true) return filter.add(entry.key, history.trailerOf(entry.sequence, entry.type), entry.value, sink) catch |e| {
+            if (e != error.ChainWaits) return e;
+            try self.answer(filter);
+            continue;
+        };
+    }
+
+    fn finish(self: *Joiner, filter: *VersionFilter, sink: *Collector) !void {
+        while (true) return filter.finish(sink) catch |e| {
+            if (e != error.ChainWaits) return e;
+            try self.answer(filter);
+            continue;
+        };
+    }
+
+    fn answer(self: *Joiner, filter: *VersionFilter) !void {
+        self.asked += 1;
+        if (self.random) |random| if (random.uintLessThan(u32, 4) == 0) return filter.carryOn();
+        const page = filter.page.items;
+        const key_bytes = std.mem.alignForward(usize, std.mem.readInt(u32, page[0..4], .little), 4);
+        const stack = page[@sizeOf(abi.ChainPage) + key_bytes ..];
+        try testing.expectEqual(stack.len, std.mem.readInt(u32, page[4..8], .little));
+        var joined: std.ArrayList(u8) = .empty;
+        defer joined.deinit(gpa);
+        var at: usize = @sizeOf(abi.MergeStack);
+        while (at < stack.len) {
+            const bytes = std.mem.readInt(u32, stack[at..][0..4], .little);
+            try joined.appendSlice(gpa, stack[at + 4 ..][0..bytes]);
+            at += 4 + std.mem.alignForward(usize, bytes, 4);
+        }
+        try filter.takeFolded(joined.items);
+    }
+};
+
 const job_first = 20;
 const job_end = 60;
 const newest = 90;
@@ -77,14 +117,19 @@ fn runCase(seed: u64) !void {
         .now = now,
         .operator = case.operator,
         .bottom = bottom,
+        .handed_operands_min = if (random.boolean()) null else 1 + random.uintLessThan(usize, 4),
     });
     defer filter.deinit();
+    var joiner: Joiner = .{ .random = random };
     std.mem.sort(Entry, job.entries.items, {}, Entry.lessThan);
     var collector: Collector = .{ .arena = arena };
     for (job.entries.items) |entry| {
-        try filter.add(entry.key, history.trailerOf(entry.sequence, entry.type), entry.value, &collector);
+        try joiner.add(&filter, entry, &collector);
     }
-    try filter.finish(&collector);
+    try joiner.finish(&filter, &collector);
+    try testing.expect(joiner.asked == 0 or case.operator == .custom);
+    // Who folds in JavaScript finds what it comes to, not of how many operands it was made.
+    const reads_as: abi.MergeOperator = if (joiner.asked > 0) .append else case.operator;
     const pruned = try ranges.prune(gpa, seen, bottom);
     defer pruned.release();
 
@@ -106,10 +151,10 @@ fn runCase(seed: u64) !void {
 
     for (history.keys) |key| {
         for (seen, times[0..seen.len]) |snapshot, time| {
-            try expectSame(arena, &before, &after, case.operator, key, snapshot, time);
+            try expectSame(arena, &before, &after, reads_as, key, snapshot, time);
         }
         for (0..4) |later| {
-            try expectSame(arena, &before, &after, case.operator, key, newest + 10, now + @as(f64, @floatFromInt(later * later)));
+            try expectSame(arena, &before, &after, reads_as, key, newest + 10, now + @as(f64, @floatFromInt(later * later)));
         }
     }
     const folds = merge_operator.isNative(case.operator) and case.damage == 0;
@@ -183,8 +228,11 @@ fn expectFiltered(options: version_filter.Options, versions: []const Version, ex
     var filter: VersionFilter = .init(gpa, options);
     defer filter.deinit();
     var collector: Collector = .{ .arena = arena_state.allocator() };
-    for (versions) |each| try filter.add(each[0], history.trailerOf(each[1], each[2]), each[3], &collector);
-    try filter.finish(&collector);
+    var joiner: Joiner = .{};
+    for (versions) |each| {
+        try joiner.add(&filter, .{ .key = each[0], .sequence = each[1], .type = each[2], .value = each[3] }, &collector);
+    }
+    try joiner.finish(&filter, &collector);
     errdefer for (collector.entries.items) |entry| std.debug.print("{s} {d} {t} {x}\n", .{ entry.key, entry.sequence, entry.type, entry.value });
     try testing.expectEqual(expected.len, collector.entries.items.len);
     for (expected, collector.entries.items) |each, entry| {
@@ -248,6 +296,69 @@ test "operands are not folded onto a value that may expire, nor onto one in a bl
 test "a JavaScript operator's operands stay, with what they stand on" {
     const versions: []const Version = &.{ .{ "k", 9, .merge, "c" }, .{ "k", 8, .merge, "b" }, .{ "k", 7, .put, "a" }, .{ "k", 6, .put, "z" } };
     try expectFiltered(with("operator", abi.MergeOperator.custom), versions, versions[0..3]);
+}
+
+test "a long chain of a JavaScript operator is handed over, within its stripe and where what it stands on is known" {
+    var options = with("operator", abi.MergeOperator.custom);
+    options.handed_operands_min = 2;
+    const versions: []const Version = &.{ .{ "k", 9, .merge, "d" }, .{ "k", 8, .merge, "c" }, .{ "k", 6, .merge, "b" }, .{ "k", 5, .put, "a" }, .{ "k", 4, .put, "z" } };
+    try expectFiltered(options, versions, &.{.{ "k", 9, .put, "abcd" }});
+    // One operand of the older stripe is not worth it; that of the newer one stands on something else.
+    options.snapshots = &.{7};
+    try expectFiltered(options, versions, versions[0..4]);
+    options.snapshots = &.{8};
+    try expectFiltered(options, versions, &.{ versions[0], .{ "k", 8, .put, "abc" } });
+    options.snapshots = &.{};
+    try expectFiltered(options, versions[0..3], versions[0..3]);
+    const gone: Version = .{ "k", 5, .delete, "" };
+    try expectFiltered(options, &.{ versions[0], versions[1], gone }, &.{.{ "k", 9, .put, "cd" }});
+    const alive: Version = .{ "k", 5, .put_expiring, expiring(101, "a") };
+    try expectFiltered(options, &.{ versions[0], versions[1], alive }, &.{ versions[0], versions[1], alive });
+    const address = std.mem.toBytes(abi.BlobAddress{ .number = 4, .offset = 64, .bytes = 9, .checksum = 1 });
+    const blob: Version = .{ "k", 5, .put_blob, &address };
+    try expectFiltered(options, &.{ versions[0], versions[1], blob }, &.{ versions[0], versions[1], blob });
+    options.bottom = true;
+    try expectFiltered(options, versions[0..3], &.{.{ "k", 9, .put, "bcd" }});
+    options.handed_operands_min = 4;
+    try expectFiltered(options, versions[0..3], versions[0..3]);
+}
+
+test "of a chain that no page holds the oldest operands are handed over, and none whose base is too long" {
+    var arena_state: std.heap.ArenaAllocator = .init(gpa);
+    defer arena_state.deinit();
+    const arena = arena_state.allocator();
+    var options = with("operator", abi.MergeOperator.custom);
+    options.handed_operands_min = 2;
+    const operand: []const u8 = &@as([100_000]u8, @splat('x'));
+    const versions = try arena.alloc(Version, 31);
+    for (versions[0..30], 0..) |*each, i| each.* = .{ "k", 90 - i, .merge, operand };
+    versions[30] = .{ "k", 5, .put, "a" };
+    var filter: VersionFilter = .init(gpa, options);
+    defer filter.deinit();
+    var collector: Collector = .{ .arena = arena };
+    var joiner: Joiner = .{};
+    for (versions) |each| try joiner.add(&filter, .{ .key = each[0], .sequence = each[1], .type = each[2], .value = each[3] }, &collector);
+    try joiner.finish(&filter, &collector);
+    try testing.expectEqual(1, joiner.asked);
+    const found = collector.entries.items;
+    const folded = found[found.len - 1];
+    try testing.expectEqual(.put, folded.type);
+    const left = found.len - 1;
+    try testing.expect(left >= 20 and left <= 25);
+    try testing.expectEqual(90 - left, folded.sequence);
+    try testing.expectEqual(1 + (30 - left) * operand.len, folded.value.len);
+    for (found[0..left], 0..) |each, i| {
+        try testing.expectEqual(90 - i, each.sequence);
+        try testing.expectEqual(.merge, each.type);
+    }
+
+    const large = try arena.alloc(u8, abi.chain_page_bytes);
+    @memset(large, 'y');
+    const on_large: []const Version = &.{ .{ "k", 9, .merge, "c" }, .{ "k", 8, .merge, "b" }, .{ "k", 5, .put, large } };
+    try expectFiltered(options, on_large, on_large);
+    // An operand that no page holds goes on, and what is older is folded by itself.
+    const on_operand: []const Version = &.{ .{ "k", 9, .merge, "c" }, .{ "k", 8, .merge, large }, .{ "k", 7, .merge, "b" }, .{ "k", 6, .merge, "a" }, .{ "k", 5, .delete, "" } };
+    try expectFiltered(options, on_operand, &.{ on_operand[0], on_operand[1], .{ "k", 7, .put, "ab" } });
 }
 
 test "a range tombstone takes what is older in its stripe, and is the ground of a chain above it" {

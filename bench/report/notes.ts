@@ -36,7 +36,7 @@ export const notes: Readonly<Record<string, string>> = {
   device:
     "[Direct and buffered writes](hand-over.md#why-buffered-writes-vary-more-than-direct-ones): why the latter vary more.",
   W11:
-    "Half a GiB at this size, so that making the first segments counts: they double from a few MiB, and each is reserved, named and put on record. `putSync` waits for each value, as BlobDB does; `put` has a few under way. " +
+    "A GiB at this size, so that making the first segments counts: they double from a few MiB, and each is reserved, named and put on record. `putSync` waits for each value, as BlobDB does; `put` has a few under way. " +
     "A plain loop promises nothing: no log, no address, no checksum (0.1 ms for each MiB). What it would take: larger first segments where values are large, the checksum on the I/O threads. " +
     "Direct and buffered make the same calls; [why the latter vary more](hand-over.md#why-buffered-writes-vary-more-than-direct-ones).",
   W12:
@@ -44,7 +44,7 @@ export const notes: Readonly<Record<string, string>> = {
     "gain from 1 GiB of cache while the data are small. [Why buffered varies more](hand-over.md#why-buffered-writes-vary-more-than-direct-ones).",
   W13:
     "The Workers fill, and the main thread keeps the time alone. One of them hosts the store; each commits its own puts at the log's tail, one at a time, in a call that holds a lock for about 1.5 µs, most of it the kernel's `pwrite`. " +
-    "Two processors run two such calls, a flush and what each runtime does beside (every Worker compiles its own copy of the code: at a tenth of the size 8 Workers are still warming up). Tried before: a ring to the host for each `putSync`, " +
+    "Two processors run two such calls, a flush and what each runtime does beside (every Worker compiles its own copy of the code: at a fifth of the size 8 Workers made two thirds of this rate). By `put` a turn's writes are one such call. Tried before: a ring to the host for each `putSync`, " +
     "48 to 68 k/s with any number of Workers. What it would take: the frame's place given under the lock and the write made outside of it; more processors.",
   W14:
     "Replay reads, checks and fills memtables in the library. After a kill the unsynced end of the log is written once more and synced before the store opens, for after a failed sync the page cache may hold what no later sync would write; " +

@@ -80,20 +80,19 @@ export class GuestPipeline {
     buffer.writeCount = 1;
     buffer.durable = durable;
     this.#closeOpen();
-    if (this.#commitAtTail(buffer)) {
-      const { error } = buffer;
-      this.pool.give(buffer);
-      if (error !== undefined) throw error;
-      return;
-    }
-    buffer.retained = true;
-    const { link } = this;
-    link.submit(buffer);
-    if (link.engine === undefined) this.#block(buffer);
-    link.foundation.jobs.drive(() => buffer.done);
+    if (!this.#commitAtTail(buffer)) this.#commitByHost(buffer);
     const { error } = buffer;
     this.pool.give(buffer);
     if (error !== undefined) throw error;
+  }
+
+  /** Hands a buffer over, and blocks until it is settled. */
+  #commitByHost(buffer: WriteBuffer): void {
+    const { link } = this;
+    buffer.retained = true;
+    link.submit(buffer);
+    if (link.engine === undefined) this.#block(buffer);
+    link.foundation.jobs.drive(() => buffer.done);
   }
 
   /** Ends when the buffer is done, or this Worker has something to do itself. */

@@ -208,11 +208,14 @@ export class Pipeline {
     if (error !== undefined) throw error;
   }
 
-  /** One call, where the lease of the log's tail covers the buffer: then it is committed, and given back. */
+  /**
+   * One call, where the lease of the log's tail covers the buffer: then it is committed, and given back. Not while others wait for this
+   * thread: a loop of blocking writes must not keep them waiting until its lease is used up.
+   */
   #commitAtTail(buffer: WriteBuffer): boolean {
     this.tail.isWanted = true;
     try {
-      if (!this.isIdle || !this.tail.commit(buffer)) return false;
+      if (!this.isIdle || this.#hasNews || !this.tail.commit(buffer)) return false;
     } catch (error) {
       this.pool.give(buffer);
       throw error;
@@ -272,9 +275,14 @@ export class Pipeline {
     });
   }
 
+  /** Whether other Workers have rung since they were last listened to. */
+  get #hasNews(): boolean {
+    return this.#bell[this.#bellIndex] !== this.#heard;
+  }
+
   /** Moves on as far as it goes without waiting. */
   #advance(blocking: boolean): void {
-    if (this.#bell[this.#bellIndex] !== this.#heard) {
+    if (this.#hasNews) {
       this.#heard = Atomics.load(this.#bell, this.#bellIndex);
       this.#source!.collect();
     }

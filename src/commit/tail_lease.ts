@@ -59,7 +59,6 @@ export class TailLease {
     f64[atWide(Words.allowance)] = allowance;
     if (tail !== undefined) {
       const i32 = this.#i32;
-      i32[at(Words.session)] = this.session;
       i32[at(Words.file)] = tail.file;
       this.#u32[at(Words.chain)] = tail.chain;
       f64[atWide(Words.segment)] = tail.segment;

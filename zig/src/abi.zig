@@ -632,14 +632,14 @@ pub const WalkStop = enum(i32) { end = 0, run = 1, entry = 2, malformed = 3 };
 // nodes by Zig. Nothing moves and nothing is freed until the whole region is.
 
 pub const MemtableHeader = extern struct {
-    /// Atomic bump pointer: first free word. This one word is the memtable's fill.
+    /// Atomic bump pointer (relaxed: what is taken is published otherwise): first free word. This one word is the memtable's fill.
     tail_words: u32,
     /// Words that may be allocated.
     capacity_words: u32,
-    /// Word offset of the newest entry (atomic; published after the entry is whole). Entries chain by `older`.
+    /// Word offset of the newest entry (stored with release after the entry is whole, loaded with acquire). Entries chain by `older`.
     newest_entry: u32,
-    /// Word offset of the point index's directory of slot arrays, pairs (hash, newest entry): see memtable.ts. Atomic; replaced
-    /// when it grows.
+    /// Word offset of the point index's directory of slot arrays, pairs (hash, newest entry): see memtable.ts. Stored with
+    /// release, loaded with acquire; replaced when it grows.
     slots: u32,
     /// Of all arrays together.
     slot_count: u32,
@@ -920,15 +920,15 @@ pub const WorkerSlot = extern struct {
 };
 
 /// The log's tail, lent to whoever commits plain writes without asking the host (docs/workers.md). The host writes it while it is not
-/// lent, the library while it is, under a lock of its own; so no word is atomic.
+/// lent, the library while it is; so no word is atomic. First what a commit takes its place by, under a lock; then, in a cache line of
+/// its own, what is written in the order of the places: zig/src/tail_lease.zig.
 pub const TailLease = extern struct {
     is_lent: u32,
-    /// The session whose file it is.
-    session: i32,
-    /// The segment's file; zero: nothing that is logged may be committed.
+    /// The segment's file, of the session that lends; zero: nothing that is logged may be committed.
     file: i32,
     /// Checksum of the last frame.
     chain: u32,
+    reserved: u32,
     segment: f64,
     /// Where the next frame starts, and where the room for frames ends.
     offset: f64,
@@ -1004,6 +1004,7 @@ comptime {
     std.debug.assert(@sizeOf(StoreShared) <= store_completions_offset);
     std.debug.assert(@sizeOf(StoreShared) <= workers_shared_offset);
     std.debug.assert(workers_shared_offset + @sizeOf(WorkersShared) <= tail_lease_offset);
+    std.debug.assert(tail_lease_offset % 64 == 0 and @offsetOf(TailLease, "frame_end") == 64);
     std.debug.assert(tail_lease_offset + @sizeOf(TailLease) <= worker_slots_offset);
     std.debug.assert(@sizeOf(WorkerSlot) % 64 == 0 and @offsetOf(WorkerSlot, "pinned_generation") == 64);
     std.debug.assert(@offsetOf(WorkerSlot, "done") == 128 and @offsetOf(WorkerSlot, "requests") == 192);

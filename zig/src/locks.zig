@@ -7,9 +7,6 @@ const builtin = @import("builtin");
 const c = std.c;
 const linux = std.os.linux;
 
-/// Some ten microseconds.
-const spins_max = 500;
-
 pub const Mutex = struct {
     inner: c.pthread_mutex_t = .{},
 
@@ -18,18 +15,33 @@ pub const Mutex = struct {
         std.debug.assert(result == .SUCCESS);
     }
 
-    /// For what is held for a microsecond or two: going to sleep would take longer.
-    pub fn lockSpinning(self: *Mutex) void {
-        for (0..spins_max) |_| {
-            if (c.pthread_mutex_trylock(&self.inner) == .SUCCESS) return;
-            std.atomic.spinLoopHint();
-        }
-        self.lock();
-    }
-
     pub fn unlock(self: *Mutex) void {
         const result = c.pthread_mutex_unlock(&self.inner);
         std.debug.assert(result == .SUCCESS);
+    }
+};
+
+/// For what is held for less than a microsecond: going to sleep would take longer. Held for longer by a thread that lost its processor,
+/// and then waited for asleep.
+pub const ShortLock = struct {
+    /// 0: free, 1: held, 2: held, and somebody may sleep. Taken with acquire, freed with release.
+    state: u32 = 0,
+
+    /// Some ten microseconds.
+    const spins_max = 300;
+
+    pub fn lock(self: *ShortLock) void {
+        for (0..spins_max) |_| {
+            // Only looking costs the holder nothing.
+            if (@atomicLoad(u32, &self.state, .monotonic) == 0 and
+                @cmpxchgWeak(u32, &self.state, 0, 1, .acquire, .monotonic) == null) return;
+            std.atomic.spinLoopHint();
+        }
+        while (@atomicRmw(u32, &self.state, .Xchg, 2, .acquire) != 0) futexWait(&self.state, 2, std.time.ns_per_s);
+    }
+
+    pub fn unlock(self: *ShortLock) void {
+        if (@atomicRmw(u32, &self.state, .Xchg, 0, .release) == 2) futexWakeAll(&self.state);
     }
 };
 
@@ -90,4 +102,26 @@ test "futexWait() returns at once when the word has moved, and at the timeout wh
     futexWait(&word, 7, 2 * std.time.ns_per_ms);
     try std.testing.expect(nanoseconds() - before < 10 * std.time.ns_per_s);
     futexWakeAll(&word);
+}
+
+test "a short lock lets one in at a time" {
+    const threads = 4;
+    const rounds = 20_000;
+    const Room = struct {
+        lock: ShortLock = .{},
+        count: u32 = 0,
+
+        fn enter(self: *@This()) void {
+            for (0..rounds) |_| {
+                self.lock.lock();
+                defer self.lock.unlock();
+                self.count += 1;
+            }
+        }
+    };
+    var room: Room = .{};
+    var all: [threads]std.Thread = undefined;
+    for (&all) |*each| each.* = try std.Thread.spawn(.{}, Room.enter, .{&room});
+    for (all) |each| each.join();
+    try std.testing.expectEqual(threads * rounds, room.count);
 }

@@ -18,7 +18,8 @@ const Store = @import("store.zig").Store;
 
 const header_bytes = @sizeOf(abi.LogFrame);
 const checksum_bytes = @sizeOf(u32);
-const padding_bytes = 8;
+/// Frames between two syncs begin at a multiple of it.
+pub const padding_bytes = 8;
 const gathered_bytes_max = 2048;
 const invalid: i64 = abi.Code.invalid.int();
 
@@ -56,10 +57,7 @@ fn write(store: *Store, job: *abi.LogWriteJob) i64 {
         .synced_segment = job.synced_segment,
         .synced_offset = job.synced_offset,
     };
-    frame.checksum = checksum.crc32c(std.mem.asBytes(&frame)[checksum_bytes..]);
-    for (parts[1..][0..job.extent_count]) |part| {
-        frame.checksum = checksum.crc32cContinue(frame.checksum, part.base[0..part.len]);
-    }
+    seal(&frame, parts[1..][0..job.extent_count]);
     parts[0] = .{ .base = std.mem.asBytes(&frame), .len = header_bytes };
     var part_count = 1 + job.extent_count;
     const frame_bytes = header_bytes + payload;
@@ -96,6 +94,12 @@ fn write(store: *Store, job: *abi.LogWriteJob) i64 {
     return 0;
 }
 
+/// Gives a frame its checksum, over all that follows it.
+pub fn seal(frame: *abi.LogFrame, payload: []const disk.IoVec) void {
+    frame.checksum = checksum.crc32c(std.mem.asBytes(frame)[checksum_bytes..]);
+    for (payload) |part| frame.checksum = checksum.crc32cContinue(frame.checksum, part.base[0..part.len]);
+}
+
 fn syncOlder(store: *Store, job: *abi.LogWriteJob) i64 {
     for (job.sync_files[0..job.sync_file_count]) |handle| {
         const file = file_table.acquire(handle, store.handle) orelse return abi.Code.closed.int();
@@ -107,7 +111,7 @@ fn syncOlder(store: *Store, job: *abi.LogWriteJob) i64 {
 }
 
 /// A small frame is copied together first: one plain write costs the system less than a vector of three parts.
-fn writeBytes(file: *File, parts: []const disk.IoVec, offset: u64, sync: bool) i64 {
+pub fn writeBytes(file: *File, parts: []const disk.IoVec, offset: u64, sync: bool) i64 {
     var gathered: [gathered_bytes_max]u8 = undefined;
     var filled: usize = 0;
     for (parts) |part| {

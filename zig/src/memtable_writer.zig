@@ -2,7 +2,8 @@
 //! index, the same header. Recovery uses it, and whoever commits at the log's tail. A change of either side is a change of both, and
 //! a test compares them.
 //!
-//! Promises, as there: an entry is whole before anything points to it, and readers take no lock. REQUIRES: nobody else inserts meanwhile.
+//! Promises, as there: an entry is whole before anything points to it (release, for readers take no lock). REQUIRES, where nothing
+//! else is said: nobody else inserts meanwhile.
 
 const std = @import("std");
 const abi = @import("abi.zig");
@@ -72,7 +73,7 @@ pub const Writer = struct {
         return @as(u64, entry_words) + item.wordCount();
     }
 
-    /// Asks the processor for what an insertion of this key will look at first.
+    /// Asks the processor for what an insertion of this key will look at first. Others may insert meanwhile.
     pub fn prefetch(self: Writer, hash: u32) void {
         const words = self.memtable.words;
         const array = self.arrayOf(hash);
@@ -81,36 +82,59 @@ pub const Writer = struct {
 
     /// `segment`: the log segment that holds the entry, zero for none. REQUIRES: it fits, and `hash` is the key's.
     pub fn insert(self: Writer, item: Item, hash: u32, sequence: u64, segment: f64) error{Full}!void {
-        if (item.type == .delete_range) return self.insertRange(item, sequence, segment);
+        const entry = try self.allocate(wordsFor(item));
+        self.lay(entry, item, sequence);
+        if (item.type == .delete_range) return self.linkRange(entry, item, sequence, segment);
+        try self.link(entry, item, hash, sequence, segment);
+    }
+
+    /// Lays an entry down where nothing points to it yet. Others may do the same elsewhere.
+    pub fn lay(self: Writer, entry: u32, item: Item, sequence: u64) void {
+        const made: *abi.MemtableEntry = @ptrCast(self.memtable.words + entry);
+        const entry_type: u32 = @intFromEnum(item.type);
+        made.sequence_low = @truncate(sequence);
+        made.sequence_high_and_type = @as(u32, @intCast(sequence >> 32)) | entry_type << 24;
+        made.key_bytes = item.key_bytes;
+        made.value_bytes = item.value_bytes;
+        const count_words = item.wordCount();
+        @memcpy((self.memtable.words + entry + entry_words)[0..count_words], item.words[0..count_words]);
+    }
+
+    /// Makes an entry that was laid down the newest of its key, and of all.
+    pub fn link(self: Writer, entry: u32, item: Item, hash: u32, sequence: u64, segment: f64) error{Full}!void {
         const words = self.memtable.words;
         const header = self.memtable.header;
-        const entry = try self.allocate(wordsFor(item));
         const array = try self.arrayWithRoom(hash);
         const slot = self.slotOf(array, item, hash);
         const previous = words[slot + 1];
-        self.fill(entry, previous, item, sequence);
+        self.chain(entry, previous);
         if (previous == 0) {
             words[slot] = hash;
             words[array - array_keys] += 1;
             header.key_count += 1;
         }
         self.count(item, sequence, segment);
-        @atomicStore(u32, &words[slot + 1], entry, .seq_cst);
-        @atomicStore(u32, &header.newest_entry, entry, .seq_cst);
+        @atomicStore(u32, &words[slot + 1], entry, .release);
+        @atomicStore(u32, &header.newest_entry, entry, .release);
     }
 
-    fn insertRange(self: Writer, item: Item, sequence: u64, segment: f64) error{Full}!void {
+    fn linkRange(self: Writer, entry: u32, item: Item, sequence: u64, segment: f64) void {
         const header = self.memtable.header;
-        const entry = try self.allocate(wordsFor(item));
-        self.fill(entry, header.newest_range, item, sequence);
+        self.chain(entry, header.newest_range);
         self.count(item, sequence, segment);
-        @atomicStore(u32, &header.newest_range, entry, .seq_cst);
-        _ = @atomicRmw(u32, &header.range_count, .Add, 1, .seq_cst);
-        @atomicStore(u32, &header.newest_entry, entry, .seq_cst);
+        @atomicStore(u32, &header.newest_range, entry, .release);
+        @atomicStore(u32, &header.range_count, header.range_count + 1, .release);
+        @atomicStore(u32, &header.newest_entry, entry, .release);
     }
 
-    /// The ordered index takes from the same tail, on other threads.
-    fn allocate(self: Writer, words: u64) error{Full}!u32 {
+    fn chain(self: Writer, entry: u32, previous: u32) void {
+        const made: *abi.MemtableEntry = @ptrCast(self.memtable.words + entry);
+        made.older = self.memtable.header.newest_entry;
+        made.previous = previous;
+    }
+
+    /// Room for so many words. The ordered index takes from the same tail, on other threads.
+    pub fn allocate(self: Writer, words: u64) error{Full}!u32 {
         const tail = &self.memtable.header.tail_words;
         var at = @atomicLoad(u32, tail, .monotonic);
         while (true) {
@@ -119,26 +143,11 @@ pub const Writer = struct {
         }
     }
 
-    fn fill(self: Writer, entry: u32, previous: u32, item: Item, sequence: u64) void {
-        const made: *abi.MemtableEntry = @ptrCast(self.memtable.words + entry);
-        const entry_type: u32 = @intFromEnum(item.type);
-        made.* = .{
-            .older = self.memtable.header.newest_entry,
-            .previous = previous,
-            .sequence_low = @truncate(sequence),
-            .sequence_high_and_type = @as(u32, @intCast(sequence >> 32)) | entry_type << 24,
-            .key_bytes = item.key_bytes,
-            .value_bytes = item.value_bytes,
-        };
-        const count_words = item.wordCount();
-        @memcpy((self.memtable.words + entry + entry_words)[0..count_words], item.words[0..count_words]);
-    }
-
     fn count(self: Writer, item: Item, sequence: u64, segment: f64) void {
         const header = self.memtable.header;
         const number: f64 = @floatFromInt(sequence);
         if (header.entry_count == 0) header.first_sequence = number;
-        _ = @atomicRmw(u32, &header.entry_count, .Add, 1, .monotonic);
+        @atomicStore(u32, &header.entry_count, header.entry_count + 1, .monotonic);
         @atomicStore(u64, @as(*u64, @ptrCast(&header.last_sequence)), @bitCast(number), .monotonic);
         if (item.type == .delete) header.delete_count += 1;
         if (segment == 0) {
@@ -149,8 +158,8 @@ pub const Writer = struct {
     /// The array that a hash belongs to.
     fn arrayOf(self: Writer, hash: u32) u32 {
         const words = self.memtable.words;
-        const directory = self.memtable.header.slots;
-        return words[directory + ((hash >> array_shift) & words[directory - directory_mask])];
+        const directory = @atomicLoad(u32, &self.memtable.header.slots, .acquire);
+        return @atomicLoad(u32, &words[directory + ((hash >> array_shift) & words[directory - directory_mask])], .acquire);
     }
 
     /// The slot that holds the key, or the empty one where it belongs.
@@ -228,7 +237,7 @@ pub const Writer = struct {
         if (even != odd and step > mask) return self.doubleDirectory(directory, ending, depth, even, odd);
         var index = ending;
         while (index <= mask) : (index += step) {
-            @atomicStore(u32, &words[directory + index], if (index & step != 0) odd else even, .seq_cst);
+            @atomicStore(u32, &words[directory + index], if (index & step != 0) odd else even, .release);
         }
     }
 
@@ -244,7 +253,7 @@ pub const Writer = struct {
             const now = if (index & (old_mask + 1) != 0) odd else even;
             words[directory + index] = if (is_here) now else words[old + (index & old_mask)];
         }
-        @atomicStore(u32, &self.memtable.header.slots, directory, .seq_cst);
+        @atomicStore(u32, &self.memtable.header.slots, directory, .release);
     }
 
     /// An empty array: the memory behind the tail was never written to.

@@ -1,5 +1,6 @@
-//! A run of plain entries (put, delete, merge) of one family, on its way into the family's active memtable by one call. It is looked
-//! through first: what is refused is refused whole.
+//! A run of plain entries (put, delete, merge) of one family, on its way into the family's active memtable. It is looked through first:
+//! what is refused is refused whole. Then it is given room and numbers, laid down, and linked, and only for the first and the last of
+//! these does it need the memtable for itself.
 
 const std = @import("std");
 const abi = @import("abi.zig");
@@ -10,28 +11,31 @@ const Writer = memtable_writer.Writer;
 
 const run_header_words = @sizeOf(abi.LogRun) / 4;
 const entry_words = memtable_writer.log_entry_words;
-/// So many keys are hashed, and their slots asked for, before the first of them is inserted.
+/// So many keys are hashed, and their slots asked for, before the first of them is linked.
 const ahead = 16;
 
 pub const PlainRun = struct {
     words: []const u32,
     entry_count: u32,
     writer: Writer,
+    /// That the entries take in the memtable.
+    needed_words: u64 = 0,
+    /// Where the first of them lies, once there is room for all.
+    first_entry: u32 = 0,
     puts: u32 = 0,
     deletes: u32 = 0,
     merges: u32 = 0,
 
-    /// Null where the run is not for this memtable, or not by this way. REQUIRES: nobody else inserts.
-    pub fn check(words: []const u32, entry_count: u32, memtable: Memtable) ?PlainRun {
-        const header = memtable.header;
-        if (header.is_active != 1) return null;
-        var self: PlainRun = .{ .words = words, .entry_count = entry_count, .writer = .{ .memtable = memtable } };
-        var needed: u64 = 0;
+    /// Null where the run is not for this memtable, or not by this way.
+    pub fn check(words: []align(8) const u32, memtable: Memtable) ?PlainRun {
+        const header: *const abi.LogRun = @ptrCast(words.ptr);
+        const family = memtable.header.family;
+        var self: PlainRun = .{ .words = words, .entry_count = header.entry_count, .writer = .{ .memtable = memtable } };
         var at: u64 = run_header_words;
-        for (0..entry_count) |_| {
+        for (0..self.entry_count) |_| {
             if (at + entry_words > words.len) return null;
             const entry: *const abi.LogEntry = @ptrCast(words.ptr + at);
-            if (entry.family != header.family) return null;
+            if (entry.family != family) return null;
             switch (entry.type_and_key_bytes & 0xff) {
                 @intFromEnum(abi.EntryType.put) => self.puts += 1,
                 @intFromEnum(abi.EntryType.delete) => self.deletes += 1,
@@ -41,31 +45,71 @@ pub const PlainRun = struct {
             const item = Item.at(words.ptr + at);
             at += entry_words + @as(u64, item.wordCount());
             if (at > words.len) return null;
-            needed += Writer.wordsFor(item);
+            self.needed_words += Writer.wordsFor(item);
         }
-        return if (self.writer.fits(needed)) self else null;
+        return self;
     }
 
-    /// Entry i gets the number `first_sequence` + i. `segment`: of the log, zero for none.
-    pub fn insert(self: PlainRun, first_sequence: u64, segment: f64) error{Full}!void {
-        var items: [ahead]Item = undefined;
-        var hashes: [ahead]u32 = undefined;
+    /// Asks the processor for what linking begins with.
+    pub fn prefetch(self: PlainRun) void {
+        var batch: Batch = .{ .at = self.words.ptr + run_header_words };
+        _ = batch.next(self.writer, self.entry_count);
+    }
+
+    /// Room in the memtable; false where there is none, or entries go elsewhere by now. REQUIRES: nobody else takes any.
+    pub fn takeRoom(self: *PlainRun) bool {
+        const header = self.writer.memtable.header;
+        if (header.is_active != 1 or !self.writer.fits(self.needed_words)) return false;
+        self.first_entry = self.writer.allocate(self.needed_words) catch return false;
+        return true;
+    }
+
+    /// Entry i gets the number `first_sequence` + i.
+    pub fn lay(self: PlainRun, first_sequence: u64) void {
         var at: [*]const u32 = self.words.ptr + run_header_words;
+        var entry = self.first_entry;
+        for (0..self.entry_count) |index| {
+            const item = Item.at(at);
+            self.writer.lay(entry, item, first_sequence + index);
+            at = item.words + item.wordCount();
+            entry += @intCast(Writer.wordsFor(item));
+        }
+    }
+
+    /// Makes them the newest of their keys. `segment`: of the log, zero for none. REQUIRES: nobody else links, and everything with
+    /// lower numbers is.
+    pub fn link(self: PlainRun, first_sequence: u64, segment: f64) error{Full}!void {
+        var batch: Batch = .{ .at = self.words.ptr + run_header_words };
+        var entry = self.first_entry;
         var sequence = first_sequence;
         var left = self.entry_count;
         while (left > 0) {
-            const count = @min(left, ahead);
-            for (items[0..count], hashes[0..count]) |*item, *hash| {
-                item.* = Item.at(at);
-                hash.* = item.hash();
-                self.writer.prefetch(hash.*);
-                at = item.words + item.wordCount();
-            }
-            for (items[0..count], hashes[0..count]) |item, hash| {
-                try self.writer.insert(item, hash, sequence, segment);
+            const count = batch.next(self.writer, left);
+            for (batch.items[0..count], batch.hashes[0..count]) |item, hash| {
+                try self.writer.link(entry, item, hash, sequence, segment);
+                entry += @intCast(Writer.wordsFor(item));
                 sequence += 1;
             }
             left -= count;
         }
+    }
+};
+
+/// Some entries, hashed and asked for together.
+const Batch = struct {
+    at: [*]const u32,
+    items: [ahead]Item = undefined,
+    hashes: [ahead]u32 = undefined,
+
+    /// How many there are now, of those that are left.
+    fn next(self: *Batch, writer: Writer, left: u32) u32 {
+        const count = @min(left, ahead);
+        for (self.items[0..count], self.hashes[0..count]) |*item, *hash| {
+            item.* = Item.at(self.at);
+            hash.* = item.hash();
+            writer.prefetch(hash.*);
+            self.at = item.words + item.wordCount();
+        }
+        return count;
     }
 };

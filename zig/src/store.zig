@@ -20,6 +20,7 @@ const pin = @import("pin.zig");
 const region = @import("region.zig");
 const system = @import("system.zig");
 const table_files = @import("table_files.zig");
+const tail_lease = @import("tail_lease.zig");
 const BlobSet = @import("blob_set.zig").BlobSet;
 const threads = @import("threads.zig");
 const HandleTable = @import("handle_table.zig").HandleTable;
@@ -46,8 +47,7 @@ pub const Core = struct {
     sessions: [abi.worker_count_max]?*Store = @splat(null),
     session_count: u32 = 0,
     next: ?*Core = null,
-    /// Whoever commits to the log's tail: tail_lease.zig.
-    tail_mutex: locks.Mutex = .{},
+    tail: tail_lease.Tail = .{},
 
     pub fn part(self: *const Core, comptime T: type, offset: u32) *T {
         return @ptrCast(@alignCast(region.part(self.shared_region, offset, @sizeOf(T)).?.ptr));
@@ -367,6 +367,7 @@ fn endSession(self: *Store, orphans: *std.ArrayList(i32)) void {
         core.addOrphans(orphans);
         return;
     }
+    core.tail.forgetFile();
     core.blobs.close();
     core.table_files.close();
     var link = &first;

@@ -3,126 +3,227 @@
 //! writes by one call, whole and visible when it returns; it waits for no event loop. Whatever the lease does not cover
 //! (a sync, a full memtable, a new segment) is refused with nothing done, and goes to the host, who takes the tail back first.
 //!
-//! The lock is held within one call only, so no Worker can die with it.
+//! A commit takes its place under a short lock: numbers, room in the log and in the memtable, the checksum that chains it to the frame
+//! before. It writes its frame and lays its entries down at the same time as others do. Then it passes the turnstile: it becomes visible,
+//! and returns, after everything with an earlier place. So the log never ends before what a caller was told of.
+//!
+//! Lock and place are held within one call only, so no Worker can die with them.
 
 const std = @import("std");
 const abi = @import("abi.zig");
+const disk = @import("disk.zig");
+const file_jobs = @import("file_jobs.zig");
+const file_table = @import("file_table.zig");
 const locks = @import("locks.zig");
 const log_writer = @import("log_writer.zig");
 const region = @import("region.zig");
 const store_registry = @import("store.zig");
+const system = @import("system.zig");
 const Core = store_registry.Core;
 const Memtable = @import("memtable_reader.zig").Memtable;
 const PlainRun = @import("plain_run.zig").PlainRun;
 const Store = store_registry.Store;
+const turnstile = @import("turnstile.zig");
+const Passage = turnstile.Passage;
 
 const refused: i32 = abi.tail_refused;
+const frame_header_bytes = @sizeOf(abi.LogFrame);
+
+/// What the library knows of the tail beside the words that it shares with TypeScript.
+pub const Tail = struct {
+    /// Whoever lends, recalls or takes a place.
+    lock: locks.ShortLock = .{},
+    /// Places are taken under the lock.
+    turns: turnstile.Turnstile = .{},
+    /// The segment that is lent, kept open until it is recalled.
+    file: ?*file_table.File = null,
+    handle: i32 = 0,
+
+    fn keepFile(self: *Tail, handle: i32, owner: i32) void {
+        self.forgetFile();
+        self.file = file_table.acquire(handle, owner);
+        self.handle = handle;
+    }
+
+    /// REQUIRES: nobody commits.
+    pub fn forgetFile(self: *Tail) void {
+        if (self.file != null) file_table.release(self.handle);
+        self.file = null;
+    }
+};
 
 fn leaseOf(core: *const Core) *abi.TailLease {
     return core.part(abi.TailLease, abi.tail_lease_offset);
 }
 
+/// REQUIRES: it is not lent.
 pub fn lend(session: *Store) i32 {
     const core = session.core;
-    core.tail_mutex.lockSpinning();
-    defer core.tail_mutex.unlock();
-    leaseOf(core).is_lent = 1;
+    const lease = leaseOf(core);
+    if (core.read_only) return system.failure(.ROFS);
+    const offset = file_jobs.whole(lease.offset) orelse return abi.Code.invalid.int();
+    if (offset % log_writer.padding_bytes != 0) return abi.Code.invalid.int();
+    core.tail.lock.lock();
+    defer core.tail.lock.unlock();
+    core.tail.keepFile(lease.file, session.handle);
+    lease.is_lent = 1;
     return 0;
 }
 
+/// Returns when every commit that has a place has ended: it takes the last place itself.
 pub fn recall(session: *Store) i32 {
     const core = session.core;
-    core.tail_mutex.lockSpinning();
-    defer core.tail_mutex.unlock();
-    const lease = leaseOf(core);
-    const was_lent = lease.is_lent;
-    lease.is_lent = 0;
+    var last: Passage = .{ .finish = finishNothing };
+    const was_lent = withdraw(core, &last);
+    core.tail.turns.pass(&last);
+    core.tail.forgetFile();
     return @intCast(was_lent);
 }
+
+fn withdraw(core: *Core, last: *Passage) u32 {
+    core.tail.lock.lock();
+    defer core.tail.lock.unlock();
+    last.place = core.tail.turns.take();
+    const lease = leaseOf(core);
+    defer lease.is_lent = 0;
+    return lease.is_lent;
+}
+
+fn finishNothing(_: *Passage) void {}
 
 pub fn commit(session: *Store, id: region.Id, bytes: u32, memtable_id: region.Id, write_count: u32, logged: bool) i32 {
     if (bytes < @sizeOf(abi.LogRun) or bytes % 8 != 0) return refused;
     const part = region.part(id, 0, bytes) orelse return refused;
-    const words: []align(8) u32 = @ptrCast(@alignCast(part));
     const memtable = Memtable.open(memtable_id) orelse return refused;
+    const run = PlainRun.check(@ptrCast(@alignCast(part)), memtable) orelse return refused;
+    run.prefetch();
 
-    const core = session.core;
-    core.tail_mutex.lockSpinning();
-    defer core.tail_mutex.unlock();
-    const lease = leaseOf(core);
-    if (lease.is_lent != 1 or lease.allowance < @as(f64, @floatFromInt(bytes))) return refused;
-    const header: *abi.LogRun = @ptrCast(words.ptr);
-    const run = PlainRun.check(words, header.entry_count, memtable) orelse return refused;
-    if (logged and !hasRoom(lease, bytes)) return refused;
+    var self: Commit = .{ .core = session.core, .run = run, .bytes = part, .write_count = write_count, .logged = logged };
+    if (!self.takePlace()) return refused;
+    if (logged) self.result = self.writeFrame();
+    self.run.lay(self.first_sequence);
+    session.core.tail.turns.pass(&self.passage);
+    return self.result;
+}
 
-    const shared = core.shared();
-    const first = shared.next_sequence;
-    shared.next_sequence = first + @as(f64, @floatFromInt(run.entry_count));
-    header.bytes = bytes;
-    header.first_sequence = first;
-    if (logged) {
-        const result = writeFrame(lease, id, bytes, write_count);
-        if (result < 0) return end(lease, result);
-        if (write_count > 1) lease.bytes_coalesced += @floatFromInt(bytes);
+/// One call's run on its way.
+const Commit = struct {
+    core: *Core,
+    run: PlainRun,
+    /// The run as it goes into the log.
+    bytes: []u8,
+    write_count: u32,
+    logged: bool,
+    passage: Passage = .{ .finish = finish },
+    first_sequence: u64 = 0,
+    /// Where its frame goes.
+    offset: u64 = 0,
+    frame: abi.LogFrame = undefined,
+    /// Negative: errno or Code.
+    result: i32 = 0,
+
+    /// False where the lease does not cover the run.
+    fn takePlace(self: *Commit) bool {
+        const tail = &self.core.tail;
+        tail.lock.lock();
+        defer tail.lock.unlock();
+        const lease = leaseOf(self.core);
+        const bytes: f64 = @floatFromInt(self.bytes.len);
+        if (lease.is_lent != 1 or lease.allowance < bytes) return false;
+        if (self.logged and !hasRoom(tail, lease, self.bytes.len)) return false;
+        if (!self.run.takeRoom()) return false;
+
+        const shared = self.core.shared();
+        const first = shared.next_sequence;
+        shared.next_sequence = first + @as(f64, @floatFromInt(self.run.entry_count));
+        lease.allowance -= bytes;
+        self.passage.place = tail.turns.take();
+        self.first_sequence = @intFromFloat(first);
+        const header: *abi.LogRun = @ptrCast(@alignCast(self.bytes.ptr));
+        header.bytes = @intCast(self.bytes.len);
+        header.first_sequence = first;
+        if (self.logged) self.takeRoomInLog(lease);
+        return true;
     }
-    run.insert(@intFromFloat(first), if (logged) lease.segment else 0) catch return end(lease, abi.Code.no_memory.int());
-    publish(shared, @as(u64, @intFromFloat(shared.next_sequence)) - 1);
-    count(lease, run, bytes, write_count);
-    return 0;
-}
 
-/// What failed is in doubt: nothing may be committed on top of it.
-fn end(lease: *abi.TailLease, failure: i32) i32 {
-    lease.failure = failure;
-    lease.is_lent = 0;
-    return failure;
-}
+    fn takeRoomInLog(self: *Commit, lease: *abi.TailLease) void {
+        self.offset = @intFromFloat(lease.offset);
+        self.frame = .{
+            .checksum = 0,
+            .payload_bytes = @intCast(self.bytes.len),
+            .chain = lease.chain,
+            .reserved = 0,
+            .segment = lease.segment,
+            .synced_segment = lease.synced_segment,
+            .synced_offset = lease.synced_offset,
+        };
+        log_writer.seal(&self.frame, &.{.{ .base = self.bytes.ptr, .len = self.bytes.len }});
+        lease.chain = self.frame.checksum;
+        lease.offset = @floatFromInt(self.frameEnd());
+    }
 
-fn hasRoom(lease: *const abi.TailLease, bytes: u32) bool {
-    const needed: f64 = @floatFromInt(@sizeOf(abi.LogFrame) + @as(u64, bytes) + abi.block_bytes);
-    return lease.file != 0 and lease.offset + needed <= lease.end;
-}
+    fn frameEnd(self: *const Commit) u64 {
+        return self.offset + frame_header_bytes + self.bytes.len;
+    }
 
-/// Zero, or errno or Code.
-fn writeFrame(lease: *abi.TailLease, run: region.Id, bytes: u32, write_count: u32) i32 {
-    const host = store_registry.acquire(lease.session) orelse return abi.Code.closed.int();
-    defer store_registry.release(lease.session);
-    var job: abi.LogWriteJob = undefined;
-    job.head = .{ .opcode = @intFromEnum(abi.Opcode.log_write), .state = 0, .flags = 0, .lane = 0, .result = 0, .detail = 0, .value = 0 };
-    job.file = lease.file;
-    job.chain = lease.chain;
-    job.offset = lease.offset;
-    job.segment = lease.segment;
-    job.synced_segment = lease.synced_segment;
-    job.synced_offset = lease.synced_offset;
-    job.write_count = write_count;
-    job.sync_file_count = 0;
-    job.extent_count = 1;
-    job.extents[0] = .{ .region = run, .offset = 0, .bytes = bytes };
-    log_writer.run(host, &job);
-    if (job.head.result < 0) return job.head.result;
-    lease.chain = job.frame_checksum;
-    lease.frame_end = lease.offset + @as(f64, @floatFromInt(@sizeOf(abi.LogFrame) + @as(u64, bytes)));
-    lease.offset = job.end_offset;
-    lease.frames += 1;
-    return 0;
+    fn writeFrame(self: *const Commit) i32 {
+        const parts = [_]disk.IoVec{
+            .{ .base = std.mem.asBytes(&self.frame), .len = frame_header_bytes },
+            .{ .base = self.bytes.ptr, .len = self.bytes.len },
+        };
+        _ = @atomicRmw(u64, &self.core.shared().counters.writes_in, .Add, self.write_count, .monotonic);
+        const written = log_writer.writeBytes(self.core.tail.file.?, &parts, self.offset, false);
+        return if (written < 0) @intCast(written) else 0;
+    }
+
+    /// In the order of the places, on whichever thread.
+    fn finish(passage: *Passage) void {
+        const self: *Commit = @fieldParentPtr("passage", passage);
+        const lease = leaseOf(self.core);
+        // Nothing may be committed on top of what is in doubt.
+        if (lease.failure != 0) self.result = lease.failure;
+        if (self.result < 0) return self.fail(lease);
+        self.run.link(self.first_sequence, if (self.logged) self.frame.segment else 0) catch {
+            self.result = abi.Code.no_memory.int();
+            return self.fail(lease);
+        };
+        publish(self.core.shared(), self.first_sequence + self.run.entry_count - 1);
+        self.count(lease);
+    }
+
+    /// Whether the log has it is in doubt, and so is everything behind it.
+    fn fail(self: *const Commit, lease: *abi.TailLease) void {
+        self.core.tail.lock.lock();
+        defer self.core.tail.lock.unlock();
+        lease.failure = self.result;
+        lease.is_lent = 0;
+    }
+
+    fn count(self: *const Commit, lease: *abi.TailLease) void {
+        const bytes: f64 = @floatFromInt(self.bytes.len);
+        lease.groups += 1;
+        lease.writes += @floatFromInt(self.write_count);
+        lease.entries += @floatFromInt(self.run.entry_count);
+        lease.bytes += bytes;
+        lease.puts += self.run.puts;
+        lease.deletes += self.run.deletes;
+        lease.merges += self.run.merges;
+        if (!self.logged) return;
+        lease.frames += 1;
+        lease.frame_end = @floatFromInt(self.frameEnd());
+        if (self.write_count > 1) lease.bytes_coalesced += bytes;
+    }
+};
+
+fn hasRoom(tail: *const Tail, lease: *const abi.TailLease, bytes: usize) bool {
+    const needed: f64 = @floatFromInt(frame_header_bytes + bytes + abi.block_bytes);
+    return tail.file != null and lease.offset + needed <= lease.end;
 }
 
 /// As `src/commit/visibility.ts` does.
 fn publish(shared: *abi.StoreShared, sequence: u64) void {
     const high: u32 = @intCast(sequence >> 32);
-    @atomicStore(u32, &shared.visible_high_first, high, .seq_cst);
-    @atomicStore(u32, &shared.visible_low, @truncate(sequence), .seq_cst);
-    @atomicStore(u32, &shared.visible_high_last, high, .seq_cst);
-}
-
-fn count(lease: *abi.TailLease, run: PlainRun, bytes: u32, write_count: u32) void {
-    lease.allowance -= @floatFromInt(bytes);
-    lease.groups += 1;
-    lease.writes += @floatFromInt(write_count);
-    lease.entries += @floatFromInt(run.entry_count);
-    lease.bytes += @floatFromInt(bytes);
-    lease.puts += run.puts;
-    lease.deletes += run.deletes;
-    lease.merges += run.merges;
+    @atomicStore(u32, &shared.visible_high_first, high, .release);
+    @atomicStore(u32, &shared.visible_low, @truncate(sequence), .release);
+    @atomicStore(u32, &shared.visible_high_last, high, .release);
 }

@@ -3,6 +3,7 @@
 test {
     // Files, disks and jobs.
     _ = @import("locks.zig");
+    _ = @import("turnstile.zig");
     _ = @import("region.zig");
     _ = @import("sync_batcher.zig");
     _ = @import("file_table.zig");

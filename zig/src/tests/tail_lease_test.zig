@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const abi = @import("../abi.zig");
+const disk_simulated = @import("../disk_simulated.zig");
 const log_writer = @import("../log_writer.zig");
 const region = @import("../region.zig");
 const tail_lease = @import("../tail_lease.zig");
@@ -54,13 +55,28 @@ const Setting = struct {
     fn lend(self: *const Setting) !void {
         const words = self.lease();
         words.* = std.mem.zeroes(abi.TailLease);
-        words.session = self.fixture.handle;
         words.file = self.file;
         words.segment = segment;
         words.offset = 4096;
         words.end = log_bytes;
         words.allowance = log_bytes;
         try testing.expectEqual(0, tail_lease.lend(self.fixture.store));
+    }
+
+    /// What the file holds.
+    fn readLog(self: *const Setting) ![]const u8 {
+        const job = self.fixture.prepare(2, .file_read, .read);
+        job.file = self.file;
+        job.bytes = log_bytes;
+        try testing.expectEqual(0, try self.fixture.run(2));
+        return self.fixture.bytes()[0..@intFromFloat(job.head.value)];
+    }
+
+    /// Where the sound frame at an offset ends.
+    fn frameAfter(_: *const Setting, log: []const u8, offset: usize) !usize {
+        try testing.expectEqual(.valid, log_writer.check(log[offset..], segment));
+        const frame = std.mem.bytesToValue(abi.LogFrame, log[offset..][0..@sizeOf(abi.LogFrame)]);
+        return offset + @sizeOf(abi.LogFrame) + frame.payload_bytes;
     }
 
     fn commit(self: *const Setting, run: region.Id, bytes: u32) i32 {
@@ -103,6 +119,17 @@ fn commitRuns(setting: *const Setting, thread: u32, committed: *std.atomic.Value
     }
 }
 
+/// The same, until each is done: what is refused is tried again.
+fn commitRunsAgain(setting: *const Setting, thread: u32, committed: *std.atomic.Value(u32)) void {
+    const run = region.reserve(1 << 16) catch return;
+    defer _ = region.release(run);
+    for (0..runs) |number| {
+        const from: u32 = thread * 1000 + @as(u32, @intCast(number)) * entries;
+        while (setting.commit(run, encode(run, from, from + entries)) != 0) std.Thread.yield() catch {};
+        _ = committed.fetchAdd(1, .monotonic);
+    }
+}
+
 test "commits of many threads are one log, one memtable and one row of numbers" {
     for ([_]bool{ false, true }) |real| {
         var setting = try Setting.init(real);
@@ -140,20 +167,19 @@ test "commits of many threads are one log, one memtable and one row of numbers" 
         try testing.expectEqual(0, number);
 
         // In the log: frame after frame, in the order of the numbers.
-        const job = setting.fixture.prepare(2, .file_read, .read);
-        job.file = setting.file;
-        job.bytes = log_bytes;
-        try testing.expectEqual(0, try setting.fixture.run(2));
-        const log = setting.fixture.bytes()[0..@intFromFloat(job.head.value)];
+        const log = try setting.readLog();
         var offset: usize = 4096;
         var next: f64 = 1;
+        var chain: u32 = 0;
         for (0..threads * runs) |_| {
-            try testing.expectEqual(.valid, log_writer.check(log[offset..], segment));
+            const after = try setting.frameAfter(log, offset);
             const frame = std.mem.bytesToValue(abi.LogFrame, log[offset..][0..@sizeOf(abi.LogFrame)]);
             const run = std.mem.bytesToValue(abi.LogRun, log[offset + @sizeOf(abi.LogFrame) ..][0..@sizeOf(abi.LogRun)]);
+            try testing.expectEqual(chain, frame.chain);
             try testing.expectEqual(next, run.first_sequence);
             next += @floatFromInt(run.entry_count);
-            offset += @sizeOf(abi.LogFrame) + frame.payload_bytes;
+            chain = frame.checksum;
+            offset = after;
         }
         try testing.expectEqual(lease.frame_end, @as(f64, @floatFromInt(offset)));
     }
@@ -176,9 +202,11 @@ test "what a lease does not cover is refused, and nothing is done" {
     try setting.lend();
     setting.lease().end = 4096 + @as(f64, @floatFromInt(bytes));
     try testing.expectEqual(refused, setting.commit(run, bytes));
-    try setting.lend();
     setting.lease().file = 0;
+    try testing.expectEqual(0, tail_lease.lend(setting.fixture.store));
     try testing.expectEqual(refused, setting.commit(run, bytes));
+    setting.lease().offset = 4097; // no place for a frame
+    try testing.expectEqual(abi.Code.invalid.int(), tail_lease.lend(setting.fixture.store));
     try setting.lend();
     try testing.expectEqual(refused, setting.commit(run, bytes + 4)); // no multiple of eight
     try testing.expectEqual(refused, setting.commit(run, 8)); // no run
@@ -205,19 +233,60 @@ test "what a lease does not cover is refused, and nothing is done" {
     try testing.expectEqual(2, memtable.entry_count);
 }
 
-test "a log write that fails ends the lease, and its numbers are not given again" {
+test "a log write that fails ends the lease for everybody behind it, and no number is given again" {
     var setting = try Setting.init(false);
     defer setting.deinit();
+    try setting.lend();
+    const sound = 100;
+    disk_simulated.failAfter(disk_simulated.from(setting.fixture.store.disk).?, .write, 5, sound, 1);
+    var committed: std.atomic.Value(u32) = .init(0);
+    var all: [threads]std.Thread = undefined;
+    for (&all, 0..) |*each, index| each.* = try std.Thread.spawn(.{}, commitRuns, .{ &setting, @as(u32, @intCast(index)), &committed });
+    for (all) |each| each.join();
+    try testing.expect(setting.lease().failure < 0);
+    try testing.expectEqual(0, tail_lease.recall(setting.fixture.store));
+
+    // As many are acknowledged as there are whole frames before the one that failed; what was written behind it is not.
+    const acknowledged = committed.load(.monotonic);
+    try testing.expect(acknowledged < sound + threads and acknowledged + threads > sound);
+    const log = try setting.readLog();
+    var offset: usize = 4096;
+    for (0..acknowledged) |_| offset = try setting.frameAfter(log, offset);
+    // A failed write leaves nothing, or a part.
+    try testing.expect(log_writer.check(log[offset..], segment) != .valid);
+
+    const shared = setting.fixture.store.core.shared();
+    const seen = acknowledged * entries;
+    try testing.expectEqual(seen, shared.visible_low);
+    try testing.expectEqual(seen, Memtable.open(setting.memtable).?.header.entry_count);
+    try testing.expect(shared.next_sequence > @as(f64, @floatFromInt(seen + 1)));
     const run = try region.reserve(4096);
     defer _ = region.release(run);
-    const bytes = encode(run, 0, 2);
+    try testing.expectEqual(abi.tail_refused, @as(u32, @intCast(setting.commit(run, encode(run, 0, 2)))));
+}
+
+test "a recall returns when what has a place has ended" {
+    var setting = try Setting.init(true);
+    defer setting.deinit();
+    const shared = setting.fixture.store.core.shared();
+    const lease = setting.lease();
     try setting.lend();
-    setting.lease().file = 1 << 20; // no open file
-    try testing.expect(setting.commit(run, bytes) < 0);
-    try testing.expect(setting.lease().failure < 0);
-    try testing.expectEqual(abi.tail_refused, @as(u32, @intCast(setting.commit(run, bytes))));
-    try testing.expectEqual(0, tail_lease.recall(setting.fixture.store));
-    try testing.expectEqual(3, setting.fixture.store.core.shared().next_sequence);
-    try testing.expectEqual(0, setting.fixture.store.core.shared().visible_low);
-    try testing.expectEqual(0, Memtable.open(setting.memtable).?.header.entry_count);
+    var committed: std.atomic.Value(u32) = .init(0);
+    var all: [threads]std.Thread = undefined;
+    for (&all, 0..) |*each, index| each.* = try std.Thread.spawn(.{}, commitRunsAgain, .{ &setting, @as(u32, @intCast(index)), &committed });
+    while (committed.load(.monotonic) < threads * runs) {
+        _ = tail_lease.recall(setting.fixture.store);
+        // Nothing moves now.
+        try testing.expectEqual(shared.next_sequence - 1, @as(f64, @floatFromInt(shared.visible_low)));
+        try testing.expectEqual(lease.offset, if (lease.frames > 0) lease.frame_end else lease.offset);
+        lease.frames = 0;
+        try testing.expectEqual(0, tail_lease.lend(setting.fixture.store));
+        std.Thread.yield() catch {};
+    }
+    for (all) |each| each.join();
+    _ = tail_lease.recall(setting.fixture.store);
+    try testing.expectEqual(threads * runs * entries, shared.visible_low);
+    const log = try setting.readLog();
+    var offset: usize = 4096;
+    for (0..threads * runs) |_| offset = try setting.frameAfter(log, offset);
 }

@@ -88,6 +88,8 @@ const MISTAKES: readonly (readonly [Mistake, Bounds])[] = [
   ["successor settles before it publishes", DEATHS],
   ["successor shows numbers that nothing was written under", DEATHS],
   ["takes writes while the tail is lent", ORDER],
+  ["takes the tail back from under a commit", ORDER],
+  ["ends commits at the tail out of their order", ORDER],
   ["successor leaves old memtables active", READS],
   ["nobody succeeds", DEATHS],
 ];

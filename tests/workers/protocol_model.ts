@@ -1,10 +1,10 @@
 /**
  * The protocol of `docs/workers.md` as a model small enough to run through all of its interleavings: guests with rings, a host with
- * its stages, a log, memory, the visible number, the catalog and its pins, the log's tail, lent or not, and succession. Each step is
- * one store, load or compare-and-swap of a shared word, or one act that the others see whole (a frame in the log, a job's end, a
- * commit at the tail).
+ * its stages, a log, memory, the visible number, the catalog and its pins, the log's tail, lent or not, with commits that overlap
+ * there, and succession. Each step is one store, load or compare-and-swap of a shared word, or one act that the others see whole (a
+ * frame in the log, a job's end, the taking of a place).
  *
- * Between any two steps a Worker may die. `protocol.test.ts` says what must hold.
+ * Between any two steps a Worker may die, but within a native call. `protocol.test.ts` says what must hold.
  */
 
 /** Bounds: everything within them is tried. */
@@ -30,6 +30,8 @@ export type Mistake =
   | "successor settles before it publishes"
   | "successor shows numbers that nothing was written under"
   | "takes writes while the tail is lent"
+  | "takes the tail back from under a commit"
+  | "ends commits at the tail out of their order"
   | "successor leaves old memtables active"
   | "nobody succeeds";
 
@@ -44,6 +46,16 @@ interface Worker {
   reading: 0 | 1 | 2;
 }
 
+/** A commit at the tail, between two acts of one native call. */
+interface Place {
+  readonly worker: number;
+  readonly number: number;
+  /** The catalog by which its memtable was found. */
+  readonly pinned: number;
+  /** Whether its frame is where it belongs. */
+  written: boolean;
+}
+
 type HostStage =
   | "idle"
   | "taken"
@@ -52,6 +64,7 @@ type HostStage =
   | "applied"
   | "visible"
   | "published"
+  | "claimed"
   | "replayed"
   | "shown"
   | "restored"
@@ -83,6 +96,8 @@ export interface State {
   oldest: number;
   /** Whether the host has lent the log's tail. */
   lent: boolean;
+  /** Commits under way there, in the order of their places. */
+  readonly places: Place[];
   /** The first catalog that names the memtables which take entries now. */
   active: number;
   rotations: number;
@@ -113,6 +128,7 @@ export function begin({ workers }: Bounds): State {
     catalog: 1,
     oldest: 1,
     lent: false,
+    places: [],
     active: 1,
     rotations: 0,
     deaths: 0,
@@ -139,15 +155,18 @@ export function* steps(
   for (const [index, worker] of state.workers.entries()) {
     if (!worker.alive) continue;
     yield* guestSteps(state, index, worker, bounds, mistake);
-    if (state.deaths < bounds.deaths) {
+    // A native call is never cut short.
+    const isWithin = state.places.some((place) => place.worker === index);
+    if (state.deaths < bounds.deaths && !isWithin) {
       yield (next) => {
         next.deaths++;
         next.workers[index].alive = false;
       };
     }
   }
+  yield* tailSteps(state, mistake);
   yield* hostSteps(state, bounds, mistake);
-  if (mistake !== "nobody succeeds") yield* succession(state, mistake);
+  if (mistake !== "nobody succeeds") yield* succession(state);
 }
 
 function* guestSteps(
@@ -157,6 +176,7 @@ function* guestSteps(
   { writes, reads }: Bounds,
   mistake: Mistake | undefined,
 ): Iterable<Step> {
+  if (state.places.some((place) => place.worker === index)) return;
   // One write at a time, as `putSync` makes them.
   if (worker.submitted < writes && worker.acknowledged === worker.submitted) {
     yield (next) => void next.workers[index].submitted++;
@@ -164,7 +184,7 @@ function* guestSteps(
     const pinned = reads ? worker.pinned : state.catalog;
     const isActive = pinned >= state.active || mistake === "successor leaves old memtables active";
     const isPinned = !reads || worker.reading === 2;
-    if (state.lent && isActive && isPinned) yield (next) => commitAtTail(next, index, pinned);
+    if (state.lent && isActive && isPinned) yield (next) => takePlace(next, index, pinned);
   }
   if (worker.acknowledged < worker.done) {
     yield (next) => {
@@ -196,19 +216,35 @@ function* guestSteps(
   }
 }
 
-/** One native call: nobody dies within it. */
-function commitAtTail(state: State, index: number, pinned: number): void {
+/** Under the lock: a number, and room in the log and in the memtable. */
+function takePlace(state: State, index: number, pinned: number): void {
   const worker = state.workers[index];
   const number = ++worker.submitted;
-  const id = idOf(index, number);
-  state.numbers[id] = ++state.given;
+  // It is in no ring: the host has nothing to take.
+  state.taken[index] = number;
+  state.numbers[idOf(index, number)] = ++state.given;
+  state.places.push({ worker: index, number, pinned, written: false });
+}
+
+/** What each does at the same time as others, and what is done in the order of the places. */
+function* tailSteps(state: State, mistake: Mistake | undefined): Iterable<Step> {
+  for (const [index, { written }] of state.places.entries()) {
+    if (!written) yield (next) => void (next.places[index].written = true);
+    else if (index === 0 || mistake === "ends commits at the tail out of their order") {
+      yield (next) => endPlace(next, index);
+    }
+  }
+}
+
+function endPlace(state: State, index: number): void {
+  const [{ worker, number, pinned }] = state.places.splice(index, 1);
+  const id = idOf(worker, number);
+  // A recovery finds its frame, for those before it are all there.
   enterLog(state, id);
   if (pinned < state.active) throw new Violation("an acknowledged write is where nobody looks");
-  state.visible = state.given;
+  state.visible = state.numbers[id];
   state.inMemory++;
-  // It is in no ring: the host has nothing to take.
-  state.taken[index] = worker.done = number;
-  worker.acknowledged = number;
+  state.workers[worker].done = state.workers[worker].acknowledged = number;
   checkAcknowledged(state, id);
 }
 
@@ -228,6 +264,9 @@ function* hostSteps(
 ): Iterable<Step> {
   const { host, stage, group } = state;
   if (host < 0 || !state.workers[host].alive) return;
+  // It waits until those that have a place there have ended, and is itself within a call if it has one.
+  const isUsed = state.places.length > 0 && mistake !== "takes the tail back from under a commit";
+  if (isUsed && !state.lent || state.places.some(({ worker }) => worker === host)) return;
   const writer = Math.floor(group / 10);
   const settle: Step = (next) => {
     next.workers[writer].done = group % 10;
@@ -317,7 +356,7 @@ function isFree({ workers, catalog }: State): boolean {
 }
 
 /** Whoever finds the host dead claims its place. */
-function* succession(state: State, mistake: Mistake | undefined): Iterable<Step> {
+function* succession(state: State): Iterable<Step> {
   const { host, workers } = state;
   if (host >= 0 && workers[host].alive) return;
   for (const [index, { alive }] of workers.entries()) {
@@ -325,11 +364,8 @@ function* succession(state: State, mistake: Mistake | undefined): Iterable<Step>
     yield (next) => {
       next.host = index;
       next.lent = false;
-      if (mistake !== "successor leaves old memtables active") next.active = NONE_YET;
-      // What the last host's JavaScript knew is gone; its frame is in the log, or it is not.
-      next.stage = "replayed";
+      next.stage = "claimed";
       next.group = -1;
-      next.taken = next.workers.map(() => 0);
     };
   }
 }
@@ -362,6 +398,14 @@ function* successorSteps(state: State, mistake: Mistake | undefined): Iterable<S
     }
   };
   switch (state.stage) {
+    case "claimed":
+      yield (next) => {
+        if (mistake !== "successor leaves old memtables active") next.active = NONE_YET;
+        // What the last host's JavaScript knew is gone; its frame is in the log, or it is not.
+        next.taken = next.workers.map(() => 0);
+        next.stage = "replayed";
+      };
+      break;
     case "replayed":
       yield (next) => {
         next.witnessed = next.visible;

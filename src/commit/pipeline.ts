@@ -194,7 +194,7 @@ export class Pipeline {
   commitSync(buffer: WriteBuffer, durable: boolean): void {
     buffer.writeCount = 1;
     buffer.durable = durable;
-    if ((this.#syncCommits++ & COMMIT_SAMPLE_MASK) === 0) buffer.startedAt = performance.now();
+    buffer.startedAt = this.#sampleStart();
     if (!durable && this.#commitAtTail(buffer)) return;
     buffer.retained = true;
     this.#closeOpen();
@@ -209,13 +209,20 @@ export class Pipeline {
   }
 
   /**
-   * One call, where the lease of the log's tail covers the buffer: then it is committed, and given back. Not while others wait for this
-   * thread: a loop of blocking writes must not keep them waiting until its lease is used up.
+   * Commits one entry that is not `sync` on this thread, by one call and no buffer, and says whether that could be done.
+   * `head`: as `TailLease.commitEntry` has it. Throws what ended writing.
    */
+  commitEntry(head: number, family: number, key: Uint8Array, value: Uint8Array): boolean {
+    const startedAt = this.#sampleStart();
+    if (!this.#mayUseTail || !this.tail.commitEntry(head, family, key, value)) return false;
+    if (startedAt > 0) this.putLatency.record(performance.now() - startedAt);
+    return true;
+  }
+
+  /** The same for a buffer, which is given back then. */
   #commitAtTail(buffer: WriteBuffer): boolean {
-    this.tail.isWanted = true;
     try {
-      if (!this.isIdle || this.#hasNews || !this.tail.commit(buffer)) return false;
+      if (!this.#mayUseTail || !this.tail.commit(buffer)) return false;
     } catch (error) {
       this.pool.give(buffer);
       throw error;
@@ -223,6 +230,20 @@ export class Pipeline {
     if (buffer.startedAt > 0) this.putLatency.record(performance.now() - buffer.startedAt);
     this.pool.give(buffer);
     return true;
+  }
+
+  /**
+   * Whether the lease of the log's tail is ours to use. Not while others wait for this thread: a loop of blocking writes must not keep
+   * them waiting until the lease is used up.
+   */
+  get #mayUseTail(): boolean {
+    this.tail.isWanted = true;
+    return this.isIdle && !this.#hasNews;
+  }
+
+  /** The time, of one blocking write in so many; zero of the others. */
+  #sampleStart(): number {
+    return (this.#syncCommits++ & COMMIT_SAMPLE_MASK) === 0 ? performance.now() : 0;
   }
 
   /** Queues an empty buffer. When it is done, so is all before it; if `durable`, on stable storage. */

@@ -5,7 +5,12 @@
  * Between `lend` and `recall` the lender touches neither the log nor the numbers nor the active memtables.
  */
 import type { LogTail } from "../log/log.ts";
-import { TAIL_LEASE_OFFSET, TAIL_REFUSED, TailLease as Words } from "../native/layout.gen.ts";
+import {
+  TAIL_ENTRY_BYTES_MAX,
+  TAIL_LEASE_OFFSET,
+  TAIL_REFUSED,
+  TailLease as Words,
+} from "../native/layout.gen.ts";
 import { native } from "../native/library.ts";
 import type { Region } from "../native/region.ts";
 import type { WriteBuffer } from "./write_buffer.ts";
@@ -113,6 +118,31 @@ export class TailLease {
       buffer.writeCount,
       buffer.logged ? 1 : 0,
     );
-    return result === 0 || (result !== TAIL_REFUSED && result);
+    return outcomeOf(result);
   }
+
+  /** The same for one entry, which is nowhere yet. `head`: its type, and `TAIL_UNLOGGED` if it goes into no log. */
+  commitEntry(
+    head: number,
+    key: Uint8Array,
+    value: Uint8Array,
+    memtable: number,
+  ): boolean | number {
+    const bytes = value.length;
+    if (key.length + bytes > TAIL_ENTRY_BYTES_MAX) return false;
+    return outcomeOf(
+      native().call.varve_tail_commit_entry(
+        this.session,
+        memtable,
+        head | (key.length << 16),
+        key,
+        value,
+        bytes,
+      ),
+    );
+  }
+}
+
+function outcomeOf(result: number): boolean | number {
+  return result === 0 || (result !== TAIL_REFUSED && result);
 }

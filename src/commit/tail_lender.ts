@@ -35,9 +35,23 @@ export class TailLender {
    * REQUIRES: nothing is under way in the pipeline.
    */
   commit(buffer: WriteBuffer): boolean {
-    if (!this.lease.isLent || this.health.failure !== undefined) return false;
-    const family = this.host.family(buffer.plainFamily);
-    const done = family !== undefined && this.lease.commit(buffer, family.active.region.id);
+    const memtable = this.#memtableOf(buffer.plainFamily);
+    return memtable >= 0 && this.#outcome(this.lease.commit(buffer, memtable));
+  }
+
+  /** The same for one entry. */
+  commitEntry(head: number, family: number, key: Uint8Array, value: Uint8Array): boolean {
+    const memtable = this.#memtableOf(family);
+    return memtable >= 0 && this.#outcome(this.lease.commitEntry(head, key, value, memtable));
+  }
+
+  /** The region of the family's active memtable; negative: nothing can be committed there. */
+  #memtableOf(family: number): number {
+    if (!this.lease.isLent || this.health.failure !== undefined) return -1;
+    return this.host.family(family)?.active.region.id ?? -1;
+  }
+
+  #outcome(done: boolean | number): boolean {
     if (typeof done === "boolean") return done;
     this.recall();
     throw this.health.failure;

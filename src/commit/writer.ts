@@ -2,7 +2,7 @@
 import { byteLengthUtf8, byteLengthUtf8Max } from "../base/bytes.ts";
 import { tooLarge } from "../base/errors.ts";
 import { entryBytesMax } from "../format/log_entry.ts";
-import { BlobAddress, EntryType, VALUE_BYTES_MAX } from "../native/layout.gen.ts";
+import { BlobAddress, EntryType, TAIL_UNLOGGED, VALUE_BYTES_MAX } from "../native/layout.gen.ts";
 import type { Region } from "../native/region.ts";
 import type { Pipeline } from "./pipeline.ts";
 import type { WriteBuffer } from "./write_buffer.ts";
@@ -11,6 +11,7 @@ export type Durability = "sync" | "buffered" | "volatile";
 
 /** What stands for no value in a delete, and for no upper bound in a range tombstone. */
 const NO_VALUE = "";
+const NO_BYTES = new Uint8Array(0);
 
 /** Stands where a large value's address will be. */
 export const NO_ADDRESS = new Uint8Array(BlobAddress.BYTES);
@@ -61,7 +62,7 @@ export interface RangeBounds {
 export interface WritePipeline extends
   Pick<
     Pipeline,
-    "pool" | "openBuffer" | "joined" | "commitSync" | "requestBarrier" | "enqueue"
+    "pool" | "openBuffer" | "joined" | "commitEntry" | "commitSync" | "requestBarrier" | "enqueue"
   > {
   readonly health: Pick<Pipeline["health"], "requireSound">;
   readonly values: Pick<Pipeline["values"], "take" | "counters">;
@@ -240,6 +241,11 @@ export class Writer {
     durability: Durability,
     expiry?: number,
   ): void {
+    if (typeof key !== "string" && type <= EntryType.merge && durability !== "sync") {
+      const bytes = typeof value !== "string" ? value : value === "" ? NO_BYTES : undefined;
+      const head = durability === "volatile" ? type | TAIL_UNLOGGED : type;
+      if (bytes !== undefined && this.pipeline.commitEntry(head, family, key, bytes)) return;
+    }
     const { pool } = this.pipeline;
     const buffer = pool.take(entryBytesMax(key, value), durability !== "volatile");
     try {

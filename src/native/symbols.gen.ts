@@ -108,6 +108,10 @@ export const SYMBOLS = {
     parameters: ["i32", "i32", "u32", "i32", "u32", "u32"],
     result: "i32",
   },
+  varve_tail_commit_entry: {
+    parameters: ["i32", "i32", "u32", "buffer", "buffer", "u32"],
+    result: "i32",
+  },
   varve_word_wait: {
     parameters: ["i32", "u32", "u32", "u32"],
     result: "i32",

@@ -138,22 +138,49 @@ export class GuestPipeline {
     else this.link.submit(open);
   }
 
-  /** Commits a buffer by one call and settles it, where the host has lent the log's tail for such a one; else does nothing. */
-  #commitAtTail(buffer: WriteBuffer): boolean {
-    if (buffer.durable || buffer.plainFamily < 0) return false;
-    if (!this.link.isIdle || !this.health.isSound) return false;
+  /**
+   * Commits one entry that is not `sync` on this thread, by one call and no buffer, and says whether that could be done.
+   * Throws what ended writing.
+   */
+  commitEntry(head: number, family: number, key: Uint8Array, value: Uint8Array): boolean {
+    if (this.#open !== undefined || !this.#mayUseTail) return false;
     // Pinned: the memtable is not released meanwhile.
     this.mirror.enter();
     let done: boolean | number = false;
     try {
-      const family = this.mirror.families.get(buffer.plainFamily);
-      if (family !== undefined) done = this.#tail.commit(buffer, family.active.region.id);
+      const memtable = this.#memtableOf(family);
+      if (memtable >= 0) done = this.#tail.commitEntry(head, key, value, memtable);
+    } finally {
+      this.mirror.leave();
+    }
+    if (typeof done === "number") throw this.#failed(done);
+    return done;
+  }
+
+  /** Commits a buffer by one call and settles it, where the host has lent the log's tail for such a one; else does nothing. */
+  #commitAtTail(buffer: WriteBuffer): boolean {
+    if (buffer.durable || !this.#mayUseTail) return false;
+    this.mirror.enter();
+    let done: boolean | number = false;
+    try {
+      const memtable = this.#memtableOf(buffer.plainFamily);
+      if (memtable >= 0) done = this.#tail.commit(buffer, memtable);
     } finally {
       this.mirror.leave();
     }
     if (done === false) return false;
     buffer.settle(done === true ? undefined : this.#failed(done));
     return true;
+  }
+
+  /** Nothing of this Worker's is on its way to the host. */
+  get #mayUseTail(): boolean {
+    return this.link.isIdle && this.health.isSound;
+  }
+
+  /** The region of a family's active memtable; negative: there is none. REQUIRES: the mirror is entered. */
+  #memtableOf(family: number): number {
+    return this.mirror.families.get(family)?.active.region.id ?? -1;
   }
 
   /** The host finds the failure, and refuses every further write. */

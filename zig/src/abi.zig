@@ -798,26 +798,26 @@ pub const level_count: u32 = 7;
 
 /// Words that every Worker of the process sees. All are accessed with sequentially consistent atomics.
 pub const StoreShared = extern struct {
-    /// The visible sequence number. Writer: first, low, last; reader: last, low, first, again if they differ.
+    // Stored with each commit, loaded with each read.
+    /// The visible sequence number. Writer: first, low, last, with release; reader: last, low, first, with acquire, again if they differ.
     visible_high_first: u32,
     visible_low: u32,
     visible_high_last: u32,
+    reserved_visible: [13]u32,
+    // Changed with each commit, by whoever has the pipeline's claim or takes a place at the log's tail.
+    /// Sequence number that the next entry gets.
+    next_sequence: f64,
     /// Claim of the commit pipeline's current stage: zero, or 1 + the Worker's number.
     pipeline_claim: u32,
-    /// Sequence number that the next entry gets (written only under the claim).
-    next_sequence: f64,
+    reserved_next: [13]u32,
+    // Seldom changed.
     /// Zero, or the error that made the store refuse writes (errno or Code, negative).
     poisoned: i32,
     /// Completions so far, modulo 2^32: the ring's write position. Also the futex that waiters sleep on.
     completion_tail: u32,
     /// Threads that sleep on `completion_tail`.
     completion_waiters: u32,
-    reserved_words: [3]u32,
-    /// Where the next frame goes, and how far the log is synced.
-    log_segment: f64,
-    log_offset: f64,
-    log_synced_segment: f64,
-    log_synced_offset: f64,
+    reserved_words: [13]u32,
     counters: Counters,
 };
 pub const store_counters_offset: u32 = @offsetOf(StoreShared, "counters");
@@ -956,6 +956,10 @@ pub const TailLease = extern struct {
 
 /// What `varve_tail_commit` returns beside zero and failures.
 pub const tail_refused: u32 = 1;
+/// Bytes of key and value together of an entry that commits at the tail by itself.
+pub const tail_entry_bytes_max: u32 = 1900;
+/// In the head of such an entry: it goes into no log.
+pub const tail_unlogged: u32 = 1 << 8;
 
 pub const workers_shared_offset: u32 = 2048;
 pub const tail_lease_offset: u32 = 3072;
@@ -1001,6 +1005,7 @@ comptime {
     std.debug.assert(@sizeOf(LogEntry) == 12);
     std.debug.assert(@sizeOf(MemtableHeader) == 128);
     std.debug.assert(@sizeOf(MemtableEntry) == 24);
+    std.debug.assert(@offsetOf(StoreShared, "next_sequence") == 64 and @offsetOf(StoreShared, "poisoned") == 128);
     std.debug.assert(@sizeOf(StoreShared) <= store_completions_offset);
     std.debug.assert(@sizeOf(StoreShared) <= workers_shared_offset);
     std.debug.assert(workers_shared_offset + @sizeOf(WorkersShared) <= tail_lease_offset);

@@ -218,6 +218,15 @@ pub export fn varve_tail_commit(store: i32, run: i32, bytes: u32, memtable: i32,
     return tail_lease.commit(found, run, bytes, memtable, write_count, logged != 0);
 }
 
+/// The same for one entry, which lies where its caller has it. `head`: as in `LogEntry`, the type and the key's bytes, and
+/// `tail_unlogged`. `tail_refused` also where it is too large for this.
+pub export fn varve_tail_commit_entry(store: i32, memtable: i32, head: u32, key: ?[*]const u8, value: ?[*]const u8, value_bytes: u32) i32 {
+    const found = store_registry.acquire(store) orelse return closed;
+    defer store_registry.release(store);
+    const logged = head & abi.tail_unlogged == 0;
+    return tail_lease.commitEntry(found, memtable, head & ~abi.tail_unlogged, lent(key, head >> 16), lent(value, value_bytes), logged);
+}
+
 /// One when the word at a byte offset of a region is no longer `seen`; zero after the timeout or a signal.
 pub export fn varve_word_wait(id: i32, offset: u32, seen: u32, timeout_us: u32) i32 {
     return words.wait(id, offset, seen, timeout_us);

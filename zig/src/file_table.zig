@@ -55,12 +55,18 @@ pub const File = struct {
     /// Everything or an error. With `data_sync` the bytes are on stable storage when it returns; where that
     /// fails the file is never synced again (sync_batcher.zig).
     pub fn pwritev(self: *File, parts: []const disk.IoVec, offset: u64, data_sync: bool) disk.WriteOutcome {
-        const outcome = self.disk.vtable.pwritev(self.disk.context, self.handle, parts, offset, data_sync);
+        const outcome = self.pwritevUncounted(parts, offset, data_sync);
         if (self.counters) |all| {
             add(&all.write_calls, outcome.calls);
             if (outcome.result > 0) add(&all.bytes_written, @intCast(outcome.result));
             if (data_sync) add(&all.syncs, 1);
         }
+        return outcome;
+    }
+
+    /// The same for a caller that counts by itself: the counters are every thread's, and change hands with each addition.
+    pub fn pwritevUncounted(self: *File, parts: []const disk.IoVec, offset: u64, data_sync: bool) disk.WriteOutcome {
+        const outcome = self.disk.vtable.pwritev(self.disk.context, self.handle, parts, offset, data_sync);
         if (data_sync and outcome.result < 0) self.syncs.fail(outcome.result);
         return outcome;
     }

@@ -20,8 +20,9 @@ pub fn HandleTable(comptime T: type) type {
             open: bool = false,
         };
 
+        // Threads that use different items every microsecond never meet in a line of the cache.
         const Slot = struct {
-            state: std.atomic.Value(u64) = .{ .raw = 0 },
+            state: std.atomic.Value(u64) align(std.atomic.cache_line) = .{ .raw = 0 },
             item: ?*T = null,
             /// Under `mutex`.
             next_free: u32 = 0,

@@ -20,7 +20,7 @@ const header_bytes = @sizeOf(abi.LogFrame);
 const checksum_bytes = @sizeOf(u32);
 /// Frames between two syncs begin at a multiple of it.
 pub const padding_bytes = 8;
-const gathered_bytes_max = 2048;
+pub const gathered_bytes_max = 2048;
 const invalid: i64 = abi.Code.invalid.int();
 
 const zeros: [padding_bytes]u8 = @splat(0);
@@ -111,15 +111,21 @@ fn syncOlder(store: *Store, job: *abi.LogWriteJob) i64 {
 }
 
 /// A small frame is copied together first: one plain write costs the system less than a vector of three parts.
-pub fn writeBytes(file: *File, parts: []const disk.IoVec, offset: u64, sync: bool) i64 {
+fn writeBytes(file: *File, parts: []const disk.IoVec, offset: u64, sync: bool) i64 {
     var gathered: [gathered_bytes_max]u8 = undefined;
+    const whole = [1]disk.IoVec{gather(parts, &gathered) orelse return file.pwritev(parts, offset, sync).result};
+    return file.pwritev(&whole, offset, sync).result;
+}
+
+/// The parts as one, where there is room for them.
+pub fn gather(parts: []const disk.IoVec, into: *[gathered_bytes_max]u8) ?disk.IoVec {
     var filled: usize = 0;
     for (parts) |part| {
-        if (part.len > gathered.len - filled) return file.pwritev(parts, offset, sync).result;
-        @memcpy(gathered[filled..][0..part.len], part.base[0..part.len]);
+        if (part.len > into.len - filled) return null;
+        @memcpy(into[filled..][0..part.len], part.base[0..part.len]);
         filled += part.len;
     }
-    return file.pwritev(&.{.{ .base = &gathered, .len = filled }}, offset, sync).result;
+    return .{ .base = into, .len = filled };
 }
 
 /// As one aligned write; a frame larger than the staging buffer in several, synced behind the last.

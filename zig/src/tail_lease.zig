@@ -20,6 +20,7 @@ const region = @import("region.zig");
 const store_registry = @import("store.zig");
 const system = @import("system.zig");
 const Core = store_registry.Core;
+const memtable_writer = @import("memtable_writer.zig");
 const Memtable = @import("memtable_reader.zig").Memtable;
 const PlainRun = @import("plain_run.zig").PlainRun;
 const Store = store_registry.Store;
@@ -28,6 +29,14 @@ const Passage = turnstile.Passage;
 
 const refused: i32 = abi.tail_refused;
 const frame_header_bytes = @sizeOf(abi.LogFrame);
+const run_header_words = @sizeOf(abi.LogRun) / 4;
+const entry_header_words = memtable_writer.log_entry_words;
+/// Of the run that an entry by itself makes, with its padding.
+const run_bytes_max = (run_header_words + entry_header_words + 3) * 4 + abi.tail_entry_bytes_max;
+comptime {
+    // It is written by one plain call.
+    std.debug.assert(frame_header_bytes + run_bytes_max <= log_writer.gathered_bytes_max);
+}
 
 /// What the library knows of the tail beside the words that it shares with TypeScript.
 pub const Tail = struct {
@@ -38,6 +47,10 @@ pub const Tail = struct {
     /// The segment that is lent, kept open until it is recalled.
     file: ?*file_table.File = null,
     handle: i32 = 0,
+    /// Written in the order of the places; counted for all at the end.
+    writes_in: u64 = 0,
+    write_calls: u64 = 0,
+    bytes_written: u64 = 0,
 
     fn keepFile(self: *Tail, handle: i32, owner: i32) void {
         self.forgetFile();
@@ -49,6 +62,14 @@ pub const Tail = struct {
     pub fn forgetFile(self: *Tail) void {
         if (self.file != null) file_table.release(self.handle);
         self.file = null;
+    }
+
+    /// REQUIRES: nobody commits.
+    fn tellCounters(self: *Tail, counters: *abi.Counters) void {
+        inline for (.{ "writes_in", "write_calls", "bytes_written" }) |name| {
+            _ = @atomicRmw(u64, &@field(counters, name), .Add, @field(self, name), .monotonic);
+            @field(self, name) = 0;
+        }
     }
 };
 
@@ -77,6 +98,7 @@ pub fn recall(session: *Store) i32 {
     const was_lent = withdraw(core, &last);
     core.tail.turns.pass(&last);
     core.tail.forgetFile();
+    core.tail.tellCounters(&core.shared().counters);
     return @intCast(was_lent);
 }
 
@@ -94,13 +116,45 @@ fn finishNothing(_: *Passage) void {}
 pub fn commit(session: *Store, id: region.Id, bytes: u32, memtable_id: region.Id, write_count: u32, logged: bool) i32 {
     if (bytes < @sizeOf(abi.LogRun) or bytes % 8 != 0) return refused;
     const part = region.part(id, 0, bytes) orelse return refused;
+    return commitRun(session, @alignCast(part), memtable_id, write_count, logged);
+}
+
+/// Commits one entry, from its caller's memory. `head`: of the entry.
+pub fn commitEntry(session: *Store, memtable_id: region.Id, head: u32, key: []const u8, value: []const u8, logged: bool) i32 {
+    if (key.len != head >> 16 or key.len + value.len > abi.tail_entry_bytes_max) return refused;
     const memtable = Memtable.open(memtable_id) orelse return refused;
-    const run = PlainRun.check(@ptrCast(@alignCast(part)), memtable) orelse return refused;
+    var run: [run_bytes_max]u8 align(8) = undefined;
+    const words: [*]u32 = @ptrCast(&run);
+    const header: *abi.LogRun = @ptrCast(&run);
+    header.entry_count = 1;
+    const entry: *abi.LogEntry = @ptrCast(words + run_header_words);
+    entry.* = .{
+        .type_and_key_bytes = head,
+        .value_bytes = @intCast(value.len),
+        .family = memtable.header.family,
+    };
+    var at: u32 = run_header_words + entry_header_words;
+    for ([_][]const u8{ key, value }) |bytes| {
+        const end = at + memtable_writer.wordsOf(@intCast(bytes.len));
+        if (end > at) words[end - 1] = 0;
+        @memcpy(run[at * 4 ..][0..bytes.len], bytes);
+        at = end;
+    }
+    if (at % 2 != 0) {
+        words[at] = 0;
+        at += 1;
+    }
+    return commitRun(session, run[0 .. at * 4], memtable_id, 1, logged);
+}
+
+fn commitRun(session: *Store, bytes: []align(8) u8, memtable_id: region.Id, write_count: u32, logged: bool) i32 {
+    const memtable = Memtable.open(memtable_id) orelse return refused;
+    const run = PlainRun.check(@ptrCast(bytes), memtable) orelse return refused;
     run.prefetch();
 
-    var self: Commit = .{ .core = session.core, .run = run, .bytes = part, .write_count = write_count, .logged = logged };
+    var self: Commit = .{ .core = session.core, .run = run, .bytes = bytes, .write_count = write_count, .logged = logged };
     if (!self.takePlace()) return refused;
-    if (logged) self.result = self.writeFrame();
+    if (logged) self.writeFrame();
     self.run.lay(self.first_sequence);
     session.core.tail.turns.pass(&self.passage);
     return self.result;
@@ -119,6 +173,7 @@ const Commit = struct {
     /// Where its frame goes.
     offset: u64 = 0,
     frame: abi.LogFrame = undefined,
+    write_calls: u32 = 0,
     /// Negative: errno or Code.
     result: i32 = 0,
 
@@ -166,14 +221,17 @@ const Commit = struct {
         return self.offset + frame_header_bytes + self.bytes.len;
     }
 
-    fn writeFrame(self: *const Commit) i32 {
+    fn writeFrame(self: *Commit) void {
         const parts = [_]disk.IoVec{
             .{ .base = std.mem.asBytes(&self.frame), .len = frame_header_bytes },
             .{ .base = self.bytes.ptr, .len = self.bytes.len },
         };
-        _ = @atomicRmw(u64, &self.core.shared().counters.writes_in, .Add, self.write_count, .monotonic);
-        const written = log_writer.writeBytes(self.core.tail.file.?, &parts, self.offset, false);
-        return if (written < 0) @intCast(written) else 0;
+        var gathered: [log_writer.gathered_bytes_max]u8 = undefined;
+        const whole = log_writer.gather(&parts, &gathered);
+        const file = self.core.tail.file.?;
+        const written = file.pwritevUncounted(if (whole) |part| &.{part} else &parts, self.offset, false);
+        self.write_calls = written.calls;
+        if (written.result < 0) self.result = @intCast(written.result);
     }
 
     /// In the order of the places, on whichever thread.
@@ -209,6 +267,10 @@ const Commit = struct {
         lease.deletes += self.run.deletes;
         lease.merges += self.run.merges;
         if (!self.logged) return;
+        const tail = &self.core.tail;
+        tail.writes_in += self.write_count;
+        tail.write_calls += self.write_calls;
+        tail.bytes_written += frame_header_bytes + self.bytes.len;
         lease.frames += 1;
         lease.frame_end = @floatFromInt(self.frameEnd());
         if (self.write_count > 1) lease.bytes_coalesced += bytes;

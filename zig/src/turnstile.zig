@@ -71,14 +71,14 @@ pub const Turnstile = struct {
         if (found == has_turn) self.finishFrom(passage) else passage.wait();
     }
 
-    /// REQUIRES: it is the passage's turn.
-    fn finishFrom(self: *Turnstile, first: *Passage) void {
-        var passage = first;
+    /// REQUIRES: it is the passage's turn, and this thread's own.
+    fn finishFrom(self: *Turnstile, own: *Passage) void {
+        var passage = own;
         while (true) {
             const next = passage.place +% 1;
             passage.finish(passage);
             @atomicStore(usize, self.slotOf(passage.place), nobody, .release);
-            passage.end();
+            if (passage != own) passage.end();
             const found = @atomicRmw(usize, self.slotOf(next), .Xchg, has_turn, .acq_rel);
             if (found == nobody) return;
             passage = @ptrFromInt(found);

@@ -919,16 +919,13 @@ pub const WorkerSlot = extern struct {
     submissions: [submission_count]Submission,
 };
 
-/// The log's tail, lent to whoever commits plain writes without asking the host (docs/workers.md). The host writes it while it is not
-/// lent, the library while it is; so no word is atomic. First what a commit takes its place by, under a lock; then, in a cache line of
-/// its own, what is written in the order of the places: zig/src/tail_lease.zig.
+/// The log's tail, to be lent to whoever commits plain writes without asking the host (docs/workers.md), and what became of it. Written
+/// by the host before it lends, by the library when it is recalled; so no word is atomic.
 pub const TailLease = extern struct {
-    is_lent: u32,
     /// The segment's file, of the session that lends; zero: nothing that is logged may be committed.
     file: i32,
     /// Checksum of the last frame.
     chain: u32,
-    reserved: u32,
     segment: f64,
     /// Where the next frame starts, and where the room for frames ends.
     offset: f64,
@@ -1009,7 +1006,6 @@ comptime {
     std.debug.assert(@sizeOf(StoreShared) <= store_completions_offset);
     std.debug.assert(@sizeOf(StoreShared) <= workers_shared_offset);
     std.debug.assert(workers_shared_offset + @sizeOf(WorkersShared) <= tail_lease_offset);
-    std.debug.assert(tail_lease_offset % 64 == 0 and @offsetOf(TailLease, "frame_end") == 64);
     std.debug.assert(tail_lease_offset + @sizeOf(TailLease) <= worker_slots_offset);
     std.debug.assert(@sizeOf(WorkerSlot) % 64 == 0 and @offsetOf(WorkerSlot, "pinned_generation") == 64);
     std.debug.assert(@offsetOf(WorkerSlot, "done") == 128 and @offsetOf(WorkerSlot, "requests") == 192);

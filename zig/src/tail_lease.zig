@@ -38,19 +38,32 @@ comptime {
     std.debug.assert(frame_header_bytes + run_bytes_max <= log_writer.gathered_bytes_max);
 }
 
-/// What the library knows of the tail beside the words that it shares with TypeScript.
+/// The tail as the library has it. What different steps of a commit change lies in cache lines of their own.
 pub const Tail = struct {
-    /// Whoever lends, recalls or takes a place.
-    lock: locks.ShortLock = .{},
-    /// Places are taken under the lock.
-    turns: turnstile.Turnstile = .{},
-    /// The segment that is lent, kept open until it is recalled.
+    /// Whoever lends, recalls or takes a place. What follows is under it.
+    lock: locks.ShortLock align(std.atomic.cache_line) = .{},
+    is_lent: bool = false,
+    places_given: u32 = 0,
+    chain: u32 = 0,
+    offset: u64 = 0,
+    end: u64 = 0,
+    allowance: f64 = 0,
+    next_sequence: u64 = 0,
+    /// Written while nobody commits.
+    segment: f64 align(std.atomic.cache_line) = 0,
+    synced_segment: f64 = 0,
+    synced_offset: f64 = 0,
+    /// The segment's, kept open until it is recalled; null: nothing that is logged may be committed.
     file: ?*file_table.File = null,
     handle: i32 = 0,
-    /// Written in the order of the places; counted for all at the end.
-    writes_in: u64 = 0,
-    write_calls: u64 = 0,
-    bytes_written: u64 = 0,
+    /// Written in the order of the places.
+    used: Used align(std.atomic.cache_line) = .{},
+    turns: turnstile.Turnstile = .{},
+
+    fn takePlace(self: *Tail) u32 {
+        defer self.places_given +%= 1;
+        return self.places_given;
+    }
 
     fn keepFile(self: *Tail, handle: i32, owner: i32) void {
         self.forgetFile();
@@ -64,13 +77,27 @@ pub const Tail = struct {
         self.file = null;
     }
 
-    /// REQUIRES: nobody commits.
-    fn tellCounters(self: *Tail, counters: *abi.Counters) void {
-        inline for (.{ "writes_in", "write_calls", "bytes_written" }) |name| {
-            _ = @atomicRmw(u64, &@field(counters, name), .Add, @field(self, name), .monotonic);
-            @field(self, name) = 0;
-        }
+    fn hasRoom(self: *const Tail, bytes: usize) bool {
+        return self.file != null and self.offset + frame_header_bytes + bytes + abi.block_bytes <= self.end;
     }
+};
+
+/// What was done with a lease.
+const Used = struct {
+    frame_end: u64 = 0,
+    frames: u32 = 0,
+    groups: u32 = 0,
+    writes: u32 = 0,
+    logged_writes: u32 = 0,
+    write_calls: u32 = 0,
+    puts: u32 = 0,
+    deletes: u32 = 0,
+    merges: u32 = 0,
+    /// Of runs; of those in the log; of those of more than one write.
+    bytes: u64 = 0,
+    logged_bytes: u64 = 0,
+    bytes_coalesced: u64 = 0,
+    failure: i32 = 0,
 };
 
 fn leaseOf(core: *const Core) *abi.TailLease {
@@ -81,37 +108,77 @@ fn leaseOf(core: *const Core) *abi.TailLease {
 pub fn lend(session: *Store) i32 {
     const core = session.core;
     const lease = leaseOf(core);
+    const tail = &core.tail;
+    const invalid = abi.Code.invalid.int();
     if (core.read_only) return system.failure(.ROFS);
-    const offset = file_jobs.whole(lease.offset) orelse return abi.Code.invalid.int();
-    if (offset % log_writer.padding_bytes != 0) return abi.Code.invalid.int();
-    core.tail.lock.lock();
-    defer core.tail.lock.unlock();
-    core.tail.keepFile(lease.file, session.handle);
-    lease.is_lent = 1;
+    const offset = file_jobs.whole(lease.offset) orelse return invalid;
+    const end = file_jobs.whole(lease.end) orelse return invalid;
+    const next_sequence = file_jobs.whole(core.shared().next_sequence) orelse return invalid;
+    if (offset % log_writer.padding_bytes != 0) return invalid;
+    tail.lock.lock();
+    defer tail.lock.unlock();
+    tail.keepFile(lease.file, session.handle);
+    tail.chain = lease.chain;
+    tail.segment = lease.segment;
+    tail.offset = offset;
+    tail.end = end;
+    tail.synced_segment = lease.synced_segment;
+    tail.synced_offset = lease.synced_offset;
+    tail.allowance = lease.allowance;
+    tail.next_sequence = next_sequence;
+    tail.used = .{};
+    tail.is_lent = true;
     return 0;
 }
 
-/// Returns when every commit that has a place has ended: it takes the last place itself.
+/// Returns when every commit that has a place has ended: it takes the last place itself. Zero if the tail was lent to nobody.
 pub fn recall(session: *Store) i32 {
     const core = session.core;
+    const tail = &core.tail;
     var last: Passage = .{ .finish = finishNothing };
-    const was_lent = withdraw(core, &last);
-    core.tail.turns.pass(&last);
-    core.tail.forgetFile();
-    core.tail.tellCounters(&core.shared().counters);
-    return @intCast(was_lent);
+    const was_lent = withdraw(tail, &last);
+    tail.turns.pass(&last);
+    if (!was_lent and tail.used.failure == 0) return 0;
+    tell(core);
+    tail.forgetFile();
+    tail.used = .{};
+    return @intFromBool(was_lent);
 }
 
-fn withdraw(core: *Core, last: *Passage) u32 {
-    core.tail.lock.lock();
-    defer core.tail.lock.unlock();
-    last.place = core.tail.turns.take();
-    const lease = leaseOf(core);
-    defer lease.is_lent = 0;
-    return lease.is_lent;
+fn withdraw(tail: *Tail, last: *Passage) bool {
+    tail.lock.lock();
+    defer tail.lock.unlock();
+    last.place = tail.takePlace();
+    defer tail.is_lent = false;
+    return tail.is_lent;
 }
 
 fn finishNothing(_: *Passage) void {}
+
+/// Says what became of the lease. REQUIRES: nobody commits.
+fn tell(core: *Core) void {
+    const tail = &core.tail;
+    const used = tail.used;
+    const lease = leaseOf(core);
+    lease.chain = tail.chain;
+    inline for (.{ "offset", "allowance" }) |name| @field(lease, name) = number(@field(tail, name));
+    inline for (.{ "frame_end", "writes", "bytes", "bytes_coalesced" }) |name| @field(lease, name) = number(@field(used, name));
+    inline for (.{ "frames", "groups", "puts", "deletes", "merges", "failure" }) |name| @field(lease, name) = @field(used, name);
+    lease.entries = number(used.puts + used.deletes + used.merges);
+    const shared = core.shared();
+    shared.next_sequence = number(tail.next_sequence);
+    add(&shared.counters.writes_in, used.logged_writes);
+    add(&shared.counters.write_calls, used.write_calls);
+    add(&shared.counters.bytes_written, used.logged_bytes + @as(u64, used.frames) * frame_header_bytes);
+}
+
+fn number(value: anytype) f64 {
+    return if (@TypeOf(value) == f64) value else @floatFromInt(value);
+}
+
+fn add(counter: *u64, by: u64) void {
+    _ = @atomicRmw(u64, counter, .Add, by, .monotonic);
+}
 
 pub fn commit(session: *Store, id: region.Id, bytes: u32, memtable_id: region.Id, write_count: u32, logged: bool) i32 {
     if (bytes < @sizeOf(abi.LogRun) or bytes % 8 != 0) return refused;
@@ -182,39 +249,36 @@ const Commit = struct {
         const tail = &self.core.tail;
         tail.lock.lock();
         defer tail.lock.unlock();
-        const lease = leaseOf(self.core);
         const bytes: f64 = @floatFromInt(self.bytes.len);
-        if (lease.is_lent != 1 or lease.allowance < bytes) return false;
-        if (self.logged and !hasRoom(tail, lease, self.bytes.len)) return false;
+        if (!tail.is_lent or tail.allowance < bytes) return false;
+        if (self.logged and !tail.hasRoom(self.bytes.len)) return false;
         if (!self.run.takeRoom()) return false;
 
-        const shared = self.core.shared();
-        const first = shared.next_sequence;
-        shared.next_sequence = first + @as(f64, @floatFromInt(self.run.entry_count));
-        lease.allowance -= bytes;
-        self.passage.place = tail.turns.take();
-        self.first_sequence = @intFromFloat(first);
+        self.passage.place = tail.takePlace();
+        self.first_sequence = tail.next_sequence;
+        tail.next_sequence += self.run.entry_count;
+        tail.allowance -= bytes;
         const header: *abi.LogRun = @ptrCast(@alignCast(self.bytes.ptr));
         header.bytes = @intCast(self.bytes.len);
-        header.first_sequence = first;
-        if (self.logged) self.takeRoomInLog(lease);
+        header.first_sequence = @floatFromInt(self.first_sequence);
+        if (self.logged) self.takeRoomInLog(tail);
         return true;
     }
 
-    fn takeRoomInLog(self: *Commit, lease: *abi.TailLease) void {
-        self.offset = @intFromFloat(lease.offset);
+    fn takeRoomInLog(self: *Commit, tail: *Tail) void {
+        self.offset = tail.offset;
         self.frame = .{
             .checksum = 0,
             .payload_bytes = @intCast(self.bytes.len),
-            .chain = lease.chain,
+            .chain = tail.chain,
             .reserved = 0,
-            .segment = lease.segment,
-            .synced_segment = lease.synced_segment,
-            .synced_offset = lease.synced_offset,
+            .segment = tail.segment,
+            .synced_segment = tail.synced_segment,
+            .synced_offset = tail.synced_offset,
         };
         log_writer.seal(&self.frame, &.{.{ .base = self.bytes.ptr, .len = self.bytes.len }});
-        lease.chain = self.frame.checksum;
-        lease.offset = @floatFromInt(self.frameEnd());
+        tail.chain = self.frame.checksum;
+        tail.offset = self.frameEnd();
     }
 
     fn frameEnd(self: *const Commit) u64 {
@@ -237,50 +301,43 @@ const Commit = struct {
     /// In the order of the places, on whichever thread.
     fn finish(passage: *Passage) void {
         const self: *Commit = @fieldParentPtr("passage", passage);
-        const lease = leaseOf(self.core);
+        const used = &self.core.tail.used;
         // Nothing may be committed on top of what is in doubt.
-        if (lease.failure != 0) self.result = lease.failure;
-        if (self.result < 0) return self.fail(lease);
+        if (used.failure != 0) self.result = used.failure;
+        if (self.result < 0) return self.fail(used);
         self.run.link(self.first_sequence, if (self.logged) self.frame.segment else 0) catch {
             self.result = abi.Code.no_memory.int();
-            return self.fail(lease);
+            return self.fail(used);
         };
         publish(self.core.shared(), self.first_sequence + self.run.entry_count - 1);
-        self.count(lease);
+        self.count(used);
     }
 
     /// Whether the log has it is in doubt, and so is everything behind it.
-    fn fail(self: *const Commit, lease: *abi.TailLease) void {
-        self.core.tail.lock.lock();
-        defer self.core.tail.lock.unlock();
-        lease.failure = self.result;
-        lease.is_lent = 0;
+    fn fail(self: *const Commit, used: *Used) void {
+        const tail = &self.core.tail;
+        tail.lock.lock();
+        defer tail.lock.unlock();
+        used.failure = self.result;
+        tail.is_lent = false;
     }
 
-    fn count(self: *const Commit, lease: *abi.TailLease) void {
-        const bytes: f64 = @floatFromInt(self.bytes.len);
-        lease.groups += 1;
-        lease.writes += @floatFromInt(self.write_count);
-        lease.entries += @floatFromInt(self.run.entry_count);
-        lease.bytes += bytes;
-        lease.puts += self.run.puts;
-        lease.deletes += self.run.deletes;
-        lease.merges += self.run.merges;
+    fn count(self: *const Commit, used: *Used) void {
+        used.groups += 1;
+        used.writes += self.write_count;
+        used.bytes += self.bytes.len;
+        used.puts += self.run.puts;
+        used.deletes += self.run.deletes;
+        used.merges += self.run.merges;
         if (!self.logged) return;
-        const tail = &self.core.tail;
-        tail.writes_in += self.write_count;
-        tail.write_calls += self.write_calls;
-        tail.bytes_written += frame_header_bytes + self.bytes.len;
-        lease.frames += 1;
-        lease.frame_end = @floatFromInt(self.frameEnd());
-        if (self.write_count > 1) lease.bytes_coalesced += bytes;
+        used.frames += 1;
+        used.frame_end = self.frameEnd();
+        used.logged_writes += self.write_count;
+        used.logged_bytes += self.bytes.len;
+        used.write_calls += self.write_calls;
+        if (self.write_count > 1) used.bytes_coalesced += self.bytes.len;
     }
 };
-
-fn hasRoom(tail: *const Tail, lease: *const abi.TailLease, bytes: usize) bool {
-    const needed: f64 = @floatFromInt(frame_header_bytes + bytes + abi.block_bytes);
-    return tail.file != null and lease.offset + needed <= lease.end;
-}
 
 /// As `src/commit/visibility.ts` does.
 fn publish(shared: *abi.StoreShared, sequence: u64) void {

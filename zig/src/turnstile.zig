@@ -17,6 +17,7 @@ const sleep_ns = 100 * std.time.ns_per_ms;
 
 /// One who passes, embedded in what it leaves to do.
 pub const Passage = struct {
+    /// Consecutive numbers from zero, modulo 2^32, given out under a lock of the caller's.
     place: u32 = 0,
     /// Called once, in the order of the places, one at a time, on any thread that passes.
     finish: *const fn (*Passage) void,
@@ -48,8 +49,6 @@ pub const Passage = struct {
 };
 
 pub const Turnstile = struct {
-    /// Places given out, modulo 2^32. Under the lock of whoever gives them.
-    given: u32 = 0,
     /// One for each place under way: nobody, whose turn it is, or the passage that waits there. Exchanged with acquire and release:
     /// whoever has the turn sees all that was done in the turns before, and by the one who waits.
     slots: [places_max]usize align(std.atomic.cache_line) = [_]usize{has_turn} ++ [_]usize{nobody} ** (places_max - 1),
@@ -59,13 +58,7 @@ pub const Turnstile = struct {
     const nobody: usize = 0;
     const has_turn: usize = 1;
 
-    /// REQUIRES: nobody else takes one at the same time, and fewer than `places_max` are under way.
-    pub fn take(self: *Turnstile) u32 {
-        defer self.given +%= 1;
-        return self.given;
-    }
-
-    /// Returns when the passage is finished.
+    /// Returns when the passage is finished. REQUIRES: fewer than `places_max` others are under way.
     pub fn pass(self: *Turnstile, passage: *Passage) void {
         const found = @atomicRmw(usize, self.slotOf(passage.place), .Xchg, @intFromPtr(passage), .acq_rel);
         if (found == has_turn) self.finishFrom(passage) else passage.wait();
@@ -96,6 +89,7 @@ test "what overlaps is finished in the order of the places" {
     const Shop = struct {
         lock: locks.ShortLock = .{},
         stile: Turnstile = .{},
+        given: u32 = 0,
         next: u32 = 0,
         wrong: u32 = 0,
 
@@ -115,7 +109,8 @@ test "what overlaps is finished in the order of the places" {
             for (0..rounds) |round| {
                 var one: Visit = .{ .shop = self };
                 self.lock.lock();
-                one.passage.place = self.stile.take();
+                one.passage.place = self.given;
+                self.given += 1;
                 self.lock.unlock();
                 // Some are late, and others overtake them.
                 if (round % 7 == 0) std.Thread.yield() catch {};

@@ -63,6 +63,14 @@ const Setting = struct {
         try testing.expectEqual(0, tail_lease.lend(self.fixture.store));
     }
 
+    /// Recalls it, and lends what the words say now.
+    fn lendAgain(self: *const Setting) !void {
+        const wanted = self.lease().*;
+        _ = tail_lease.recall(self.fixture.store);
+        self.lease().* = wanted;
+        try testing.expectEqual(0, tail_lease.lend(self.fixture.store));
+    }
+
     /// What the file holds.
     fn readLog(self: *const Setting) ![]const u8 {
         const job = self.fixture.prepare(2, .file_read, .read);
@@ -198,13 +206,16 @@ test "what a lease does not cover is refused, and nothing is done" {
     try testing.expectEqual(refused, setting.commit(run, bytes)); // nothing is lent
     try setting.lend();
     setting.lease().allowance = @floatFromInt(bytes - 1);
+    try setting.lendAgain();
     try testing.expectEqual(refused, setting.commit(run, bytes));
-    try setting.lend();
+    setting.lease().allowance = log_bytes;
     setting.lease().end = 4096 + @as(f64, @floatFromInt(bytes));
+    try setting.lendAgain();
     try testing.expectEqual(refused, setting.commit(run, bytes));
     setting.lease().file = 0;
-    try testing.expectEqual(0, tail_lease.lend(setting.fixture.store));
+    try setting.lendAgain();
     try testing.expectEqual(refused, setting.commit(run, bytes));
+    _ = tail_lease.recall(setting.fixture.store);
     setting.lease().offset = 4097; // no place for a frame
     try testing.expectEqual(abi.Code.invalid.int(), tail_lease.lend(setting.fixture.store));
     try setting.lend();
@@ -226,9 +237,11 @@ test "what a lease does not cover is refused, and nothing is done" {
     try testing.expectEqual(refused, setting.commit(run, bytes));
     memtable.budget_words = 1 << 19;
 
+    try testing.expectEqual(1, tail_lease.recall(setting.fixture.store));
     try testing.expectEqual(0, memtable.entry_count);
     try testing.expectEqual(1, setting.fixture.store.core.shared().next_sequence);
     try testing.expectEqual(0, setting.lease().groups);
+    try setting.lend();
     try testing.expectEqual(0, setting.commit(run, bytes));
     try testing.expectEqual(2, memtable.entry_count);
 }
@@ -243,8 +256,8 @@ test "a log write that fails ends the lease for everybody behind it, and no numb
     var all: [threads]std.Thread = undefined;
     for (&all, 0..) |*each, index| each.* = try std.Thread.spawn(.{}, commitRuns, .{ &setting, @as(u32, @intCast(index)), &committed });
     for (all) |each| each.join();
-    try testing.expect(setting.lease().failure < 0);
     try testing.expectEqual(0, tail_lease.recall(setting.fixture.store));
+    try testing.expect(setting.lease().failure < 0);
 
     // As many are acknowledged as there are whole frames before the one that failed; what was written behind it is not.
     const acknowledged = committed.load(.monotonic);
@@ -280,6 +293,7 @@ test "a recall returns when what has a place has ended" {
         try testing.expectEqual(shared.next_sequence - 1, @as(f64, @floatFromInt(shared.visible_low)));
         try testing.expectEqual(lease.offset, if (lease.frames > 0) lease.frame_end else lease.offset);
         lease.frames = 0;
+        lease.allowance = log_bytes;
         try testing.expectEqual(0, tail_lease.lend(setting.fixture.store));
         std.Thread.yield() catch {};
     }

@@ -1,5 +1,6 @@
 /** Plain writes by blocking calls, which commit at the log's tail while it is lent: `docs/architecture.md`. */
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { SimulatedDisk } from "../../testing.ts";
 import { Varve } from "../../mod.ts";
 import { temporaryDirectory, test } from "../harness.ts";
@@ -28,6 +29,42 @@ test("keys of every length are the same keys, however their entries came into me
   for (const [key, value] of expected) assert.equal(db.getSync(key), value, `key ${key}`);
   assert.deepEqual(new Map(db.entries()), expected);
   assert.equal(await db.count(), expected.size);
+});
+
+test("binary keys and values of every length and kind of memory are what they were when the call was made", async () => {
+  const path = temporaryDirectory();
+  const options = { durability: "buffered", mergeOperator: "append" } as const;
+  const expected = new Map<string, string>();
+  const backing = [new Uint8Array(4096), new Uint8Array(new SharedArrayBuffer(4096))];
+  for (const memory of backing) for (let at = 0; at < memory.length; at++) memory[at] = at * 31;
+  const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
+  {
+    await using db = await Varve.open(path, options);
+    db.putSync(new Uint8Array([255]), new Uint8Array(1)); // makes the segment
+    db.deleteSync(new Uint8Array([255]));
+    for (let length = 0; length < 2100; length += length < 40 ? 1 : 97) {
+      const memory = backing[length % 2];
+      const key = memory.subarray(length % 7, length % 7 + (length >> 1));
+      const value = memory.subarray(1 + length % 5, 1 + length % 5 + length);
+      db.putSync(key, value, { durability: length % 3 === 0 ? "volatile" : "buffered" });
+      expected.set(hex(key), hex(value));
+      if (length % 4 === 1) {
+        db.mergeSync(key, value);
+        expected.set(hex(key), hex(value).repeat(2));
+      } else if (length % 4 === 3) {
+        db.deleteSync(key);
+        expected.delete(hex(key));
+      }
+      memory.fill(length); // what the caller does with its memory afterwards is nobody's business
+    }
+    for (const [key, value] of db.entries()) {
+      assert.equal(hex(value), expected.get(hex(key)), hex(key));
+    }
+    assert.equal(await db.count(), expected.size);
+  }
+  await using db = await Varve.open(path, options);
+  const found = new Map([...db.entries()].map(([key, value]) => [hex(key), hex(value)]));
+  assert.deepEqual(found, expected);
 });
 
 test("blocking writes count as what they are, each in a group and a call of its own", async () => {

@@ -41,6 +41,37 @@ for (const kind of KINDS) {
     }
   });
 
+  test(`a host in a loop of putSync serves a ${kind} Worker's durable writes meanwhile`, async () => {
+    const path = temporaryDirectory();
+    // What is lent at a time takes some 80,000 of these puts.
+    const options = { writeBufferSize: 256 << 20 };
+    await using host = await Peer.start(kind);
+    await host.open(path, options);
+    await using guest = await Peer.start(kind);
+    await guest.open(path, options);
+    const isServed = new Int32Array(new SharedArrayBuffer(4));
+    const looping = host.run((_varve, { db }, [isServed]) => {
+      const key = new Uint8Array([1]);
+      let puts = 0;
+      for (; Atomics.load(isServed, 0) === 0; puts++) {
+        db.putSync(key, key, { durability: "buffered" });
+      }
+      return puts;
+    }, isServed);
+    const writes = 50;
+    await guest.run(
+      (_varve, { db }, [isServed, writes]) => {
+        const key = new Uint8Array([2]);
+        for (let count = 0; count < writes; count++) db.putSync(key, key, { durability: "sync" });
+        Atomics.store(isServed, 0, 1);
+      },
+      isServed,
+      writes,
+    );
+    const puts = await looping;
+    assert.ok(puts < writes * 20_000, `the host made ${puts} puts meanwhile`);
+  });
+
   test(`a ${kind} Worker's openSync attaches while the first Worker's event loop turns`, async () => {
     const path = temporaryDirectory();
     await using db = await Varve.open(path, TEXT);

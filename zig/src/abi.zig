@@ -805,7 +805,7 @@ pub const StoreShared = extern struct {
     visible_high_last: u32,
     reserved_visible: [13]u32,
     // Changed with each commit, by whoever has the pipeline's claim or takes a place at the log's tail.
-    /// Sequence number that the next entry gets.
+    /// Sequence number that the next entry gets; the library's own while the log's tail is lent.
     next_sequence: f64,
     /// Claim of the commit pipeline's current stage: zero, or 1 + the Worker's number.
     pipeline_claim: u32,

@@ -14,6 +14,31 @@ const entry_words = memtable_writer.log_entry_words;
 /// So many keys are hashed, and their slots asked for, before the first of them is linked.
 const ahead = 16;
 
+/// Of a run with one entry of `tail_entry_bytes_max`, padding included.
+pub const single_bytes_max = (run_header_words + entry_words + 3) * 4 + abi.tail_entry_bytes_max;
+
+/// A run of one entry, as a write buffer would have it. `head`: type and key bytes, as in `LogEntry`. REQUIRES: key and value together are
+/// no longer than `tail_entry_bytes_max`.
+pub fn encode(head: u32, family: u32, key: []const u8, value: []const u8, into: *align(8) [single_bytes_max]u8) []align(8) u8 {
+    const words: [*]u32 = @ptrCast(into);
+    const header: *abi.LogRun = @ptrCast(into);
+    header.entry_count = 1;
+    const entry: *abi.LogEntry = @ptrCast(words + run_header_words);
+    entry.* = .{ .type_and_key_bytes = head, .value_bytes = @intCast(value.len), .family = family };
+    var at: u32 = run_header_words + entry_words;
+    for ([_][]const u8{ key, value }) |bytes| {
+        const end = at + memtable_writer.wordsOf(@intCast(bytes.len));
+        if (end > at) words[end - 1] = 0;
+        @memcpy(into[at * 4 ..][0..bytes.len], bytes);
+        at = end;
+    }
+    if (at % 2 != 0) {
+        words[at] = 0;
+        at += 1;
+    }
+    return into[0 .. at * 4];
+}
+
 pub const PlainRun = struct {
     words: []const u32,
     entry_count: u32,

@@ -20,22 +20,20 @@ const region = @import("region.zig");
 const store_registry = @import("store.zig");
 const system = @import("system.zig");
 const Core = store_registry.Core;
-const memtable_writer = @import("memtable_writer.zig");
 const Memtable = @import("memtable_reader.zig").Memtable;
-const PlainRun = @import("plain_run.zig").PlainRun;
+const plain_run = @import("plain_run.zig");
+const PlainRun = plain_run.PlainRun;
 const Store = store_registry.Store;
 const turnstile = @import("turnstile.zig");
 const Passage = turnstile.Passage;
 
 const refused: i32 = abi.tail_refused;
 const frame_header_bytes = @sizeOf(abi.LogFrame);
-const run_header_words = @sizeOf(abi.LogRun) / 4;
-const entry_header_words = memtable_writer.log_entry_words;
-/// Of the run that an entry by itself makes, with its padding.
-const run_bytes_max = (run_header_words + entry_header_words + 3) * 4 + abi.tail_entry_bytes_max;
 comptime {
-    // It is written by one plain call.
-    std.debug.assert(frame_header_bytes + run_bytes_max <= log_writer.gathered_bytes_max);
+    // An entry by itself is written by one plain call.
+    std.debug.assert(frame_header_bytes + plain_run.single_bytes_max <= log_writer.gathered_bytes_max);
+    // A Worker is within one call at a time.
+    std.debug.assert(abi.worker_count_max <= turnstile.Turnstile.places_max);
 }
 
 /// The tail as the library has it. What different steps of a commit change lies in cache lines of their own.
@@ -190,28 +188,8 @@ pub fn commit(session: *Store, id: region.Id, bytes: u32, memtable_id: region.Id
 pub fn commitEntry(session: *Store, memtable_id: region.Id, head: u32, key: []const u8, value: []const u8, logged: bool) i32 {
     if (key.len != head >> 16 or key.len + value.len > abi.tail_entry_bytes_max) return refused;
     const memtable = Memtable.open(memtable_id) orelse return refused;
-    var run: [run_bytes_max]u8 align(8) = undefined;
-    const words: [*]u32 = @ptrCast(&run);
-    const header: *abi.LogRun = @ptrCast(&run);
-    header.entry_count = 1;
-    const entry: *abi.LogEntry = @ptrCast(words + run_header_words);
-    entry.* = .{
-        .type_and_key_bytes = head,
-        .value_bytes = @intCast(value.len),
-        .family = memtable.header.family,
-    };
-    var at: u32 = run_header_words + entry_header_words;
-    for ([_][]const u8{ key, value }) |bytes| {
-        const end = at + memtable_writer.wordsOf(@intCast(bytes.len));
-        if (end > at) words[end - 1] = 0;
-        @memcpy(run[at * 4 ..][0..bytes.len], bytes);
-        at = end;
-    }
-    if (at % 2 != 0) {
-        words[at] = 0;
-        at += 1;
-    }
-    return commitRun(session, run[0 .. at * 4], memtable_id, 1, logged);
+    var run: [plain_run.single_bytes_max]u8 align(8) = undefined;
+    return commitRun(session, plain_run.encode(head, memtable.header.family, key, value, &run), memtable_id, 1, logged);
 }
 
 fn commitRun(session: *Store, bytes: []align(8) u8, memtable_id: region.Id, write_count: u32, logged: bool) i32 {

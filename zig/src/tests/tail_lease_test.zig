@@ -304,3 +304,35 @@ test "a recall returns when what has a place has ended" {
     var offset: usize = 4096;
     for (0..threads * runs) |_| offset = try setting.frameAfter(log, offset);
 }
+
+test "an entry by itself becomes the run that a write buffer would have" {
+    var setting = try Setting.init(false);
+    defer setting.deinit();
+    const store = setting.fixture.store;
+    try setting.lend();
+    const bytes = [_]u8{0xab} ** (abi.tail_entry_bytes_max + 1);
+    const put: u32 = @intFromEnum(abi.EntryType.put);
+    const refused: i32 = abi.tail_refused;
+    try testing.expectEqual(refused, tail_lease.commitEntry(store, setting.memtable, put | (4 << 16), bytes[0..4], bytes[4..], true));
+    try testing.expectEqual(refused, tail_lease.commitEntry(store, setting.memtable, put | (5 << 16), bytes[0..4], "", true));
+    try testing.expectEqual(refused, tail_lease.commitEntry(store, setting.memtable, @intFromEnum(abi.EntryType.delete_range), "", "", true));
+    var count: u32 = 0;
+    for (0..9) |key_bytes| {
+        for ([_]usize{ 0, 1, 3, 4, 7, abi.tail_entry_bytes_max - 8 }) |value_bytes| {
+            const head = put | @as(u32, @intCast(key_bytes)) << 16;
+            try testing.expectEqual(0, tail_lease.commitEntry(store, setting.memtable, head, bytes[0..key_bytes], bytes[0..value_bytes], true));
+            count += 1;
+            const memtable = Memtable.open(setting.memtable).?;
+            const entry = memtable.entry(memtable.newest()).?;
+            try testing.expectEqualSlices(u8, bytes[0..key_bytes], entry.key);
+            try testing.expectEqualSlices(u8, bytes[0..value_bytes], entry.value);
+            try testing.expectEqual(count, entry.trailer >> 8);
+        }
+    }
+    _ = tail_lease.recall(store);
+    const log = try setting.readLog();
+    var offset: usize = 4096;
+    for (0..count) |_| offset = try setting.frameAfter(log, offset);
+    try testing.expectEqual(setting.lease().frame_end, @as(f64, @floatFromInt(offset)));
+    try testing.expectEqual(count, setting.lease().puts);
+}

@@ -45,7 +45,7 @@ export const notes: Readonly<Record<string, string>> = {
   W13:
     "The Workers fill, and the main thread keeps the time alone. One of them hosts the store; each commits its own puts at the log's tail, by one call: a place under a lock held for some 0.1 µs, the kernel's `pwrite` at the same time as others', an end in the order of the places. " +
     "Within one file the kernel writes for one thread at a time: two threads make 1.4 million such writes a second together, to two files 2.9. So stores with a log each are faster by `putSync`, and what one log gives for it is one order, one sync and batches over all families. " +
-    "8 Workers beside 2: every Worker compiles its own copy of the code, about 0.15 s of processor time each in a run of 1.2 to 1.6 s on two processors. By `put` a turn's writes are one such call. " +
+    "8 Workers beside 2: every Worker compiles its own copy of the code, about 0.15 s of processor time each in a run of 1.2 to 1.6 s on two processors; at four million entries 8 Workers made as much as 2 (Bun, `putSync`, medians of three: 1.02). By `put` a turn's writes are one such call. " +
     "Tried before: a ring to the host for each `putSync`, 48 to 68 k/s with any number of Workers; one lock around place, `pwrite` and memtable, 300 to 600. What it would take: a log for each of several groups of Workers; more processors.",
   W14:
     "Replay reads, checks and fills memtables in the library. After a kill the unsynced end of the log is written once more and synced before the store opens, for after a failed sync the page cache may hold what no later sync would write; " +

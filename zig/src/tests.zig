@@ -34,6 +34,7 @@ test {
     // Memtables, tables and reading.
     _ = @import("block_cache.zig");
     _ = @import("compression.zig");
+    _ = @import("entry_sort.zig");
     _ = @import("filter.zig");
     _ = @import("internal_key.zig");
     _ = @import("tests/range_fragments_test.zig");

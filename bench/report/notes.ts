@@ -5,8 +5,8 @@
 export const notes: Readonly<Record<string, string>> = {
   W1:
     "LMDB is asynchronous here: it gathers puts and waits once at its end, as Varve's `put` does and `putSync` does not. " +
-    "`putSync` is one call into the library and one `pwrite`: of some 1.8 µs the kernel has 0.85, which every peer with a log pays as well; JavaScript has 0.3, checksum, memtable and " +
-    "the rest of the call share what is left, and no function stands out. Tried: the pipeline's state machine for each put (1.1 × RocksDB; now it lends the log's tail), a vector of three parts " +
+    "`putSync` is one call into the library and one `pwrite`: of some 1.3 µs the kernel has 0.7, which every peer with a log pays as well; JavaScript has 0.2, checksum, memtable and " +
+    "the rest of the call share what is left, and no function stands out. Tried: the pipeline's state machine for each put (1.1 × RocksDB; now it lends the log's tail), a write buffer for each put (a quarter slower than the caller's own memory), a vector of three parts " +
     "instead of one gathered write (slower). What would be left is not to make the system call: a mapped log, which a full disk or a cut file turns into SIGBUS, or an acknowledgement before the system has the bytes.",
   W2:
     "Without the log a put is the memtable's two to three cache misses, the encoding, and the flushes that run on the other processor. " +

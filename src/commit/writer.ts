@@ -10,8 +10,7 @@ import type { WriteBuffer } from "./write_buffer.ts";
 export type Durability = "sync" | "buffered" | "volatile";
 
 /** What stands for no value in a delete, and for no upper bound in a range tombstone. */
-const NO_VALUE = "";
-const NO_BYTES = new Uint8Array(0);
+const NO_VALUE = new Uint8Array(0);
 
 /** Stands where a large value's address will be. */
 export const NO_ADDRESS = new Uint8Array(BlobAddress.BYTES);
@@ -241,10 +240,10 @@ export class Writer {
     durability: Durability,
     expiry?: number,
   ): void {
-    if (typeof key !== "string" && type <= EntryType.merge && durability !== "sync") {
-      const bytes = typeof value !== "string" ? value : value === "" ? NO_BYTES : undefined;
+    const isBinary = typeof key !== "string" && typeof value !== "string";
+    if (isBinary && type <= EntryType.merge && durability !== "sync") {
       const head = durability === "volatile" ? type | TAIL_UNLOGGED : type;
-      if (bytes !== undefined && this.pipeline.commitEntry(head, family, key, bytes)) return;
+      if (this.pipeline.commitEntry(head, family, key, value)) return;
     }
     const { pool } = this.pipeline;
     const buffer = pool.take(entryBytesMax(key, value), durability !== "volatile");

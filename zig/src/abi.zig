@@ -796,7 +796,8 @@ pub const Counters = extern struct {
 /// No tree is deeper; what a version has below counts as the last.
 pub const level_count: u32 = 7;
 
-/// Words that every Worker of the process sees. All are accessed with sequentially consistent atomics.
+/// Words that every Worker of the process sees, accessed with sequentially consistent atomics where nothing else is said. What changes at
+/// different moments lies in cache lines of its own.
 pub const StoreShared = extern struct {
     // Stored with each commit, loaded with each read.
     /// The visible sequence number. Writer: first, low, last, with release; reader: last, low, first, with acquire, again if they differ.

@@ -81,7 +81,7 @@ fn onFile(store: *Store, opcode: abi.Opcode, job: *abi.FileJob) i64 {
             const source = partOf(job) orelse return invalid;
             const offset = whole(job.offset) orelse return invalid;
             const parts = [1]disk.IoVec{.{ .base = source.ptr, .len = source.len }};
-            add(&store.counters.writes_in, 1);
+            file_table.add(&store.counters.writes_in, 1);
             return counted(job, file.pwritev(&parts, offset, isDurable(job)).result);
         },
         .file_sync => return file.dataSync(),
@@ -221,7 +221,7 @@ fn writeAll(store: *Store, file: *File, jobs: []const *abi.FileJob) i64 {
         const bytes = partOf(job) orelse return invalid;
         write.* = .{ .offset = whole(job.offset) orelse return invalid, .bytes = bytes };
     }
-    add(&store.counters.writes_in, jobs.len);
+    file_table.add(&store.counters.writes_in, jobs.len);
     var target: Target = .{ .file = file, .durable = isDurable(jobs[0]) };
     const sink: coalesce.Sink = .{ .context = &target, .write = Target.write };
     return coalesce.write(std.heap.c_allocator, sink, writes[0..jobs.len]).result;
@@ -253,8 +253,4 @@ fn counted(job: *abi.FileJob, result: i64) i64 {
 pub fn whole(value: f64) ?u64 {
     if (!(value >= 0 and value <= 1 << 53) or @floor(value) != value) return null;
     return @intFromFloat(value);
-}
-
-fn add(counter: *u64, by: u64) void {
-    _ = @atomicRmw(u64, counter, .Add, by, .monotonic);
 }

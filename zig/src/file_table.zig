@@ -168,6 +168,7 @@ pub fn closeAll(owner: i32) void {
     while (table.next(&cursor)) |handle| _ = close(handle, owner);
 }
 
-fn add(counter: *u64, by: u64) void {
+/// Of `abi.Counters`: any thread adds, and none orders anything by them.
+pub fn add(counter: *u64, by: u64) void {
     _ = @atomicRmw(u64, counter, .Add, by, .monotonic);
 }

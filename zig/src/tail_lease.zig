@@ -124,7 +124,6 @@ pub fn lend(session: *Store) i32 {
     tail.synced_offset = lease.synced_offset;
     tail.allowance = lease.allowance;
     tail.next_sequence = next_sequence;
-    tail.used = .{};
     tail.is_lent = true;
     return 0;
 }
@@ -159,29 +158,26 @@ fn tell(core: *Core) void {
     const used = tail.used;
     const lease = leaseOf(core);
     lease.chain = tail.chain;
-    inline for (.{ "offset", "allowance" }) |name| @field(lease, name) = number(@field(tail, name));
+    lease.offset = number(tail.offset);
     inline for (.{ "frame_end", "writes", "bytes", "bytes_coalesced" }) |name| @field(lease, name) = number(@field(used, name));
     inline for (.{ "frames", "groups", "puts", "deletes", "merges", "failure" }) |name| @field(lease, name) = @field(used, name);
     lease.entries = number(used.puts + used.deletes + used.merges);
     const shared = core.shared();
     shared.next_sequence = number(tail.next_sequence);
-    add(&shared.counters.writes_in, used.logged_writes);
-    add(&shared.counters.write_calls, used.write_calls);
-    add(&shared.counters.bytes_written, used.logged_bytes + @as(u64, used.frames) * frame_header_bytes);
+    file_table.add(&shared.counters.writes_in, used.logged_writes);
+    file_table.add(&shared.counters.write_calls, used.write_calls);
+    file_table.add(&shared.counters.bytes_written, used.logged_bytes + @as(u64, used.frames) * frame_header_bytes);
 }
 
 fn number(value: anytype) f64 {
-    return if (@TypeOf(value) == f64) value else @floatFromInt(value);
-}
-
-fn add(counter: *u64, by: u64) void {
-    _ = @atomicRmw(u64, counter, .Add, by, .monotonic);
+    return @floatFromInt(value);
 }
 
 pub fn commit(session: *Store, id: region.Id, bytes: u32, memtable_id: region.Id, write_count: u32, logged: bool) i32 {
     if (bytes < @sizeOf(abi.LogRun) or bytes % 8 != 0) return refused;
     const part = region.part(id, 0, bytes) orelse return refused;
-    return commitRun(session, @alignCast(part), memtable_id, write_count, logged);
+    const memtable = Memtable.open(memtable_id) orelse return refused;
+    return commitRun(session, @alignCast(part), memtable, write_count, logged);
 }
 
 /// Commits one entry, from its caller's memory. `head`: of the entry.
@@ -189,11 +185,10 @@ pub fn commitEntry(session: *Store, memtable_id: region.Id, head: u32, key: []co
     if (key.len != head >> 16 or key.len + value.len > abi.tail_entry_bytes_max) return refused;
     const memtable = Memtable.open(memtable_id) orelse return refused;
     var run: [plain_run.single_bytes_max]u8 align(8) = undefined;
-    return commitRun(session, plain_run.encode(head, memtable.header.family, key, value, &run), memtable_id, 1, logged);
+    return commitRun(session, plain_run.encode(head, memtable.header.family, key, value, &run), memtable, 1, logged);
 }
 
-fn commitRun(session: *Store, bytes: []align(8) u8, memtable_id: region.Id, write_count: u32, logged: bool) i32 {
-    const memtable = Memtable.open(memtable_id) orelse return refused;
+fn commitRun(session: *Store, bytes: []align(8) u8, memtable: Memtable, write_count: u32, logged: bool) i32 {
     const run = PlainRun.check(@ptrCast(bytes), memtable) orelse return refused;
     run.prefetch();
 

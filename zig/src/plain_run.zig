@@ -75,10 +75,9 @@ pub const PlainRun = struct {
         return self;
     }
 
-    /// Asks the processor for what linking begins with.
-    pub fn prefetch(self: PlainRun) void {
-        var batch: Batch = .{ .at = self.words.ptr + run_header_words };
-        _ = batch.next(self.writer, self.entry_count);
+    /// The first entries. Asks the processor for what linking them begins with.
+    pub fn begin(self: PlainRun, batch: *Batch) void {
+        batch.take(self.writer, self.words.ptr + run_header_words, self.entry_count);
     }
 
     /// Room in the memtable; false where there is none, or entries go elsewhere by now. REQUIRES: nobody else takes any.
@@ -101,40 +100,41 @@ pub const PlainRun = struct {
         }
     }
 
-    /// Makes them the newest of their keys. `segment`: of the log, zero for none. REQUIRES: nobody else links, and everything with
-    /// lower numbers is.
-    pub fn link(self: PlainRun, first_sequence: u64, segment: f64) error{Full}!void {
-        var batch: Batch = .{ .at = self.words.ptr + run_header_words };
+    /// Makes them the newest of their keys. `batch`: as `begin` left it. `segment`: of the log, zero for none. REQUIRES: nobody else
+    /// links, and everything with lower numbers is.
+    pub fn link(self: PlainRun, batch: *Batch, first_sequence: u64, segment: f64) error{Full}!void {
         var entry = self.first_entry;
         var sequence = first_sequence;
         var left = self.entry_count;
         while (left > 0) {
-            const count = batch.next(self.writer, left);
-            for (batch.items[0..count], batch.hashes[0..count]) |item, hash| {
+            for (batch.items[0..batch.count], batch.hashes[0..batch.count]) |item, hash| {
                 try self.writer.link(entry, item, hash, sequence, segment);
                 entry += @intCast(Writer.wordsFor(item));
                 sequence += 1;
             }
-            left -= count;
+            left -= batch.count;
+            batch.take(self.writer, batch.end, left);
         }
     }
 };
 
 /// Some entries, hashed and asked for together.
-const Batch = struct {
-    at: [*]const u32,
+pub const Batch = struct {
+    count: u32 = 0,
     items: [ahead]Item = undefined,
     hashes: [ahead]u32 = undefined,
+    /// Behind them.
+    end: [*]const u32 = undefined,
 
-    /// How many there are now, of those that are left.
-    fn next(self: *Batch, writer: Writer, left: u32) u32 {
-        const count = @min(left, ahead);
-        for (self.items[0..count], self.hashes[0..count]) |*item, *hash| {
-            item.* = Item.at(self.at);
+    /// Takes as many as there is room for, of those that are left.
+    fn take(self: *Batch, writer: Writer, start: [*]const u32, left: u32) void {
+        self.count = @min(left, ahead);
+        self.end = start;
+        for (self.items[0..self.count], self.hashes[0..self.count]) |*item, *hash| {
+            item.* = Item.at(self.end);
             hash.* = item.hash();
             writer.prefetch(hash.*);
-            self.at = item.words + item.wordCount();
+            self.end = item.words + item.wordCount();
         }
-        return count;
     }
 };

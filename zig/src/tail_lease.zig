@@ -190,12 +190,12 @@ pub fn commitEntry(session: *Store, memtable_id: region.Id, head: u32, key: []co
 
 fn commitRun(session: *Store, bytes: []align(8) u8, memtable: Memtable, write_count: u32, logged: bool) i32 {
     const run = PlainRun.check(@ptrCast(bytes), memtable) orelse return refused;
-    run.prefetch();
-
     var self: Commit = .{ .core = session.core, .run = run, .bytes = bytes, .write_count = write_count, .logged = logged };
+    self.run.begin(&self.batch);
     if (!self.takePlace()) return refused;
-    if (logged) self.writeFrame();
+    // First: what it waits for memory then arrives while the system writes.
     self.run.lay(self.first_sequence);
+    if (logged) self.writeFrame();
     session.core.tail.turns.pass(&self.passage);
     return self.result;
 }
@@ -204,6 +204,7 @@ fn commitRun(session: *Store, bytes: []align(8) u8, memtable: Memtable, write_co
 const Commit = struct {
     core: *Core,
     run: PlainRun,
+    batch: plain_run.Batch = .{},
     /// The run as it goes into the log.
     bytes: []u8,
     write_count: u32,
@@ -278,7 +279,7 @@ const Commit = struct {
         // Nothing may be committed on top of what is in doubt.
         if (used.failure != 0) self.result = used.failure;
         if (self.result < 0) return self.fail(used);
-        self.run.link(self.first_sequence, if (self.logged) self.frame.segment else 0) catch {
+        self.run.link(&self.batch, self.first_sequence, if (self.logged) self.frame.segment else 0) catch {
             self.result = abi.Code.no_memory.int();
             return self.fail(used);
         };

@@ -164,9 +164,14 @@ export class BlobWriter {
     for (const { segment } of values) if (segment !== undefined) segment.held--;
   }
 
-  /** The log is synced, with everything that it stands on. */
-  settled(): void {
-    this.#unsyncedBytes = 0;
+  /** Bytes of values that recovery would have to check. */
+  get unsyncedBytes(): number {
+    return this.#unsyncedBytes;
+  }
+
+  /** The log is synced, with everything that it stands on: so many of these bytes. */
+  settled(bytes: number): void {
+    this.#unsyncedBytes = Math.max(0, this.#unsyncedBytes - bytes);
     this.#syncAsked = false;
   }
 

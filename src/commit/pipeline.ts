@@ -11,6 +11,7 @@ import { Histogram } from "../base/histogram.ts";
 import type { BlobSegment } from "../blob/segment.ts";
 import type { BlobWriter } from "../blob/blob_writer.ts";
 import type { ValueWrite } from "../blob/value_write.ts";
+import type { LogPosition } from "../format/manifest_edit.ts";
 import type { Health } from "../log/health.ts";
 import type { Log } from "../log/log.ts";
 import { Files } from "../native/files.ts";
@@ -18,7 +19,7 @@ import type { Jobs } from "../native/jobs.ts";
 import { Lane as JobLane, LOG_EXTENTS_MAX, StoreShared } from "../native/layout.gen.ts";
 import type { Region } from "../native/region.ts";
 import { Signal } from "../native/signal.ts";
-import { runTaskSync, startTask } from "../native/task.ts";
+import { runTaskSync, startTask, type Task } from "../native/task.ts";
 import type { Family } from "../tree/family.ts";
 import { Applier } from "./apply.ts";
 import type { CommitCounters, CommitHost, WriteSource } from "./commit_host.ts";
@@ -90,7 +91,7 @@ export class Pipeline {
   #open: WriteBuffer | undefined;
   /** Closed buffers in call order. */
   readonly #writes: Lane = { queue: [], blockedOn: undefined };
-  /** Barriers of the flusher: they overtake writes that wait for that very flush. */
+  /** Barriers of the flusher and the like: they overtake writes that wait for that very flush. */
   readonly #urgent: Lane = { queue: [], blockedOn: undefined };
   #group: Group | undefined;
   #closing = false;
@@ -252,9 +253,25 @@ export class Pipeline {
     return this.#barrier(this.#writes, durable);
   }
 
-  /** Queues a barrier before all writes: what was written so far is on stable storage when it is done. */
-  requestUrgentSync(): Outcome {
-    return this.#barrier(this.#urgent, true);
+  /**
+   * Syncs what was committed so far, and the large values that it stands on, while others go on writing: only its caller waits.
+   * Begins before writes that wait. Throws what ended writing.
+   */
+  *syncBehind(): Task<void> {
+    const begun = this.#barrier(this.#urgent, false);
+    let mark: LogPosition | undefined;
+    let valueBytes = 0;
+    begun.whenSet(() => {
+      if (begun.error !== undefined) return;
+      this.tail.recall();
+      mark = this.log.mark();
+      valueBytes = this.values.unsyncedBytes;
+    });
+    yield begun;
+    if (mark === undefined) throw begun.error;
+    yield* this.values.syncUsed();
+    yield* this.health.guard(this.log.syncTo(mark));
+    this.values.settled(valueBytes);
   }
 
   /** Blocks this thread until the condition holds, moving the pipeline on meanwhile. */
@@ -443,7 +460,7 @@ export class Pipeline {
     this.log.wrote(job, group.payloadBytes, group.durable);
     this.jobs.release(job);
     if (group.durable) {
-      this.values.settled();
+      this.values.settled(this.values.unsyncedBytes);
       this.syncLatency.record(performance.now() - group.startedAt);
     }
     this.#apply(group);

@@ -55,6 +55,11 @@ export interface LogPosition {
   readonly offset: number;
 }
 
+/** Whether a place in the log lies before another. */
+export function isBefore(a: LogPosition, b: LogPosition): boolean {
+  return a.segment < b.segment || (a.segment === b.segment && a.offset < b.offset);
+}
+
 export interface ManifestEdit {
   createdFamilies?: FamilyRecord[];
   droppedFamilies?: number[];

@@ -4,9 +4,10 @@
  *
  * A sync covers the whole log before it. A frame's own `RWF_DSYNC` is enough only when nothing unsynced lies before it;
  * otherwise older segments are synced first, oldest first, and then the frame's own file.
+ * What nobody waits for is synced beside the writers (`mark`, `syncTo`).
  */
-import type { VarveError } from "../base/errors.ts";
-import type { LogPosition, ManifestEdit } from "../format/manifest_edit.ts";
+import { VarveError } from "../base/errors.ts";
+import { isBefore, type LogPosition, type ManifestEdit } from "../format/manifest_edit.ts";
 import type { StoreId } from "../format/manifest_file.ts";
 import { nativeError } from "../native/failure.ts";
 import type { Files } from "../native/files.ts";
@@ -25,7 +26,13 @@ import {
 import type { Region } from "../native/region.ts";
 import type { Task } from "../native/task.ts";
 import type { Health } from "./health.ts";
-import { createSegment, removeSegment, type Segment, SEGMENT_START } from "./segment.ts";
+import {
+  createSegment,
+  isUnsynced,
+  removeSegment,
+  type Segment,
+  SEGMENT_START,
+} from "./segment.ts";
 
 /** A store's first segment; each next one is four times as large, up to `walSegmentSize`. */
 const FIRST_SEGMENT_BYTES = 256 * 1024;
@@ -117,12 +124,12 @@ export class Log {
   /** Whether one job can sync, before its own frame, all older segments that need it. */
   get hasRoomForSyncs(): boolean {
     return this.segments.length <= LOG_SYNC_FILES_MAX ||
-      this.segments.filter(({ unsynced }) => unsynced).length <= LOG_SYNC_FILES_MAX;
+      this.segments.filter(isUnsynced).length <= LOG_SYNC_FILES_MAX;
   }
 
   /** Whether everything that was written is on stable storage. */
   get isSynced(): boolean {
-    return this.segments.every((segment) => !segment.unsynced);
+    return !this.segments.some(isUnsynced);
   }
 
   /** Makes room for a frame if a segment is at hand; false if one must be made first (`addSegment`). */
@@ -239,7 +246,7 @@ export class Log {
     this.#offset = offset;
     this.#chain = chain;
     this.#frames += frames;
-    current.unsynced = true;
+    current.writtenTo = frameEnd;
   }
 
   /** A job record that writes a frame at the log's end. REQUIRES: `makeRoom` was true. */
@@ -265,15 +272,34 @@ export class Log {
     this.#offset = f64[(job + LogWriteJob.endOffset) >> 3];
     this.#chain = u32[(job + LogWriteJob.frameChecksum) >> 2];
     this.#frames++;
-    if (!durable) {
-      current.unsynced = true;
-      return;
-    }
+    current.writtenTo = this.#lastOffset;
+    if (!durable) return;
     this.#durableFrames++;
-    for (const segment of this.segments) segment.unsynced = false;
+    for (const segment of this.segments) segment.syncedTo = segment.writtenTo;
     this.#synced = this.position;
-    // What is synced is not written again: the next frame starts on a fresh block.
+    this.#leaveBlock();
+  }
+
+  /** What is synced is not written again: the next frame starts on a fresh block. */
+  #leaveBlock(): void {
     this.#offset = Math.ceil(this.#offset / BLOCK_BYTES) * BLOCK_BYTES;
+  }
+
+  /**
+   * Where the log ends, for a sync up to there while writing goes on behind it.
+   * REQUIRES: no frame is under way, and the tail is not lent.
+   */
+  mark(): LogPosition {
+    this.#leaveBlock();
+    return this.position;
+  }
+
+  /** Syncs all up to a mark, oldest first. */
+  *syncTo(mark: LogPosition): Task<void> {
+    for (const segment of [...this.segments]) {
+      if (segment.number <= mark.segment) yield* this.#sync(segment);
+    }
+    if (isBefore(this.#synced, mark)) this.#synced = mark;
   }
 
   /** Syncs the segments that are full. */
@@ -288,10 +314,17 @@ export class Log {
     for (const segment of [...this.segments]) yield* this.#sync(segment);
   }
 
+  /** Covers what is written when it begins. */
   *#sync(segment: Segment): Task<void> {
-    if (!segment.unsynced) return;
-    yield* this.files.sync(segment.file);
-    segment.unsynced = false;
+    const { writtenTo } = segment;
+    if (segment.syncedTo >= writtenTo) return;
+    try {
+      yield* this.files.sync(segment.file);
+      segment.syncedTo = Math.max(segment.syncedTo, writtenTo);
+    } catch (error) {
+      // Closed meanwhile, for another's sync had covered it all.
+      if (!(error instanceof VarveError) || segment.syncedTo < writtenTo) throw error;
+    }
   }
 
   /** Forgets these segments, the oldest ones, and returns them. */
@@ -314,7 +347,7 @@ export class Log {
     let flags = 0;
     if (current.blocks) flags |= JobFlag.blocks;
     if (durable) flags |= JobFlag.durable;
-    if (durable && current.unsynced) flags |= JobFlag.syncFile;
+    if (durable && isUnsynced(current)) flags |= JobFlag.syncFile;
     u32[(job + JobHead.flags) >> 2] = flags;
     i32[(job + LogWriteJob.file) >> 2] = current.file.handle;
     u32[(job + LogWriteJob.chain) >> 2] = this.#chain;
@@ -338,7 +371,7 @@ export class Log {
     const { u32, i32 } = this.jobs.shared;
     let count = 0;
     for (const segment of this.segments) {
-      if (!segment.unsynced || segment === this.#current) continue;
+      if (!isUnsynced(segment) || segment === this.#current) continue;
       i32[((job + LogWriteJob.syncFiles) >> 2) + count++] = segment.file.handle;
     }
     u32[(job + LogWriteJob.syncFileCount) >> 2] = count;

@@ -5,7 +5,7 @@
  * to have been synced (by the manifest's clean close, by a segment's header, by any sound frame behind that place)
  * must lie before it: otherwise bytes were lost that a caller was promised, and that is `ERR_CORRUPTION`.
  */
-import type { LogPosition } from "../format/manifest_edit.ts";
+import { isBefore, type LogPosition } from "../format/manifest_edit.ts";
 import type { StoreId } from "../format/manifest_file.ts";
 import { type Files, type OpenFile, required } from "../native/files.ts";
 import { BLOCK_BYTES, FileFlag, FileKind, LogFrame } from "../native/layout.gen.ts";
@@ -117,7 +117,7 @@ class Replay {
     yield* this.#frames(file, limit, path, writable && this.record.cleanClose === undefined);
     if (this.#cut(number) < Infinity) this.#ended = true;
     const { blocks } = header;
-    const segment: Segment = { number, file, blocks, bytes, unsynced: false };
+    const segment: Segment = { number, file, blocks, bytes, writtenTo: 0, syncedTo: 0 };
     (this.#ended && number > this.#position.segment ? this.#dropped : this.#segments).push(segment);
   }
 
@@ -214,9 +214,4 @@ class Replay {
     const oldest = this.record.logs[0] ?? Infinity;
     if (synced.segment >= oldest && isBefore(this.#synced, synced)) this.#synced = synced;
   }
-}
-
-/** Whether a place in the log lies before another. */
-export function isBefore(a: LogPosition, b: LogPosition): boolean {
-  return a.segment < b.segment || (a.segment === b.segment && a.offset < b.offset);
 }

@@ -10,7 +10,7 @@
  * something before it cannot be read; then only the log's very first frame will do, which follows nothing.
  */
 import { unsupported, VarveError } from "../base/errors.ts";
-import type { LogPosition } from "../format/manifest_edit.ts";
+import { isBefore, type LogPosition } from "../format/manifest_edit.ts";
 import type { StoreId } from "../format/manifest_file.ts";
 import type { Files } from "../native/files.ts";
 import { BLOCK_BYTES, FileFlag, FileKind, LogFrame } from "../native/layout.gen.ts";
@@ -19,7 +19,7 @@ import type { Task } from "../native/task.ts";
 import { frameBytes, isSound, roundUp, soundRunBytes } from "./frame.ts";
 import { FrameSearch } from "./frame_search.ts";
 import type { RunVisitor } from "./frame_walk.ts";
-import { isBefore, SEGMENT_BYTES_MAX } from "./replay.ts";
+import { SEGMENT_BYTES_MAX } from "./replay.ts";
 import {
   decodeSegmentHeader,
   isOfLaterVersion,

@@ -26,8 +26,13 @@ export interface Segment {
   readonly blocks: boolean;
   /** Reserved bytes; no frame reaches beyond. */
   readonly bytes: number;
-  /** Whether bytes were written since its last sync. */
-  unsynced: boolean;
+  /** Where the last frame ends that was written since it was opened; zero for none. What a sync covered reaches as far, or less far. */
+  writtenTo: number;
+  syncedTo: number;
+}
+
+export function isUnsynced({ writtenTo, syncedTo }: Segment): boolean {
+  return syncedTo < writtenTo;
 }
 
 /** What a segment's header states. */
@@ -72,7 +77,7 @@ export function* createSegment(
   } finally {
     releaseRegion(header.id);
   }
-  return { number, file, blocks, bytes, unsynced: false };
+  return { number, file, blocks, bytes, writtenTo: 0, syncedTo: 0 };
 }
 
 /** Closes and removes a segment. REQUIRES: the manifest no longer names it. */

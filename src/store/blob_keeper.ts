@@ -28,12 +28,10 @@ export class BlobKeeper implements BlobHost {
     this.events.emit("error", error);
   }
 
-  /** Values first, without holding up the writers; then the log, for which little is left to sync. */
   syncDue(): void {
     const { pipeline } = this;
-    startTask(pipeline.jobs, pipeline.values.syncUsed(), (error) => {
-      if (error === undefined) pipeline.requestBarrier(true);
-      else if (!(error instanceof VarveError)) throw error; // those have poisoned the store
+    startTask(pipeline.jobs, pipeline.syncBehind(), (error) => {
+      if (error !== undefined && !(error instanceof VarveError)) throw error; // those have poisoned the store
     });
   }
 }

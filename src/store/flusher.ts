@@ -130,9 +130,7 @@ export class Flusher {
 
   *#flush(family: Family, memtable: Memtable): Task<void> {
     if (memtable.firstSegment !== 0 && !this.pipeline.log.isSynced) {
-      const barrier = this.pipeline.requestUrgentSync();
-      yield barrier;
-      if (barrier.error !== undefined) throw barrier.error;
+      yield* this.pipeline.syncBehind();
     }
     // Those of volatile entries, too, which no sync of the log has covered.
     yield* this.pipeline.values.syncUsed();

@@ -241,7 +241,7 @@ export class Store {
     this.backpressure.pipeline = this.pipeline;
     keeper.pipeline = this.pipeline;
     claimCache(foundation.handle, settings.blockCacheSize);
-    this.#syncTimer = new SyncTimer(this.pipeline, this.log, settings.syncInterval);
+    this.#syncTimer = new SyncTimer(this.pipeline, settings.syncInterval);
   }
 
   /** The disk has crashed: nobody can use the store any more. */

@@ -1,18 +1,29 @@
 /** `syncInterval`: no buffered write stays unsynced longer. */
 import { clearInterval, setInterval } from "node:timers";
+import { VarveError } from "../base/errors.ts";
 import type { Pipeline } from "../commit/pipeline.ts";
-import type { Log } from "../log/log.ts";
+import { startTask } from "../native/task.ts";
 
 export class SyncTimer {
   readonly #timer: ReturnType<typeof setInterval> | undefined;
+  #syncing = false;
 
-  constructor(pipeline: Pipeline, log: Log, milliseconds: number) {
+  constructor(readonly pipeline: Pipeline, milliseconds: number) {
     if (milliseconds === 0) return;
-    this.#timer = setInterval(() => {
-      pipeline.tail.recall();
-      if (!log.isSynced && pipeline.health.failure === undefined) pipeline.requestBarrier(true);
-    }, milliseconds);
+    this.#timer = setInterval(() => this.#tick(), milliseconds);
     this.#timer.unref();
+  }
+
+  #tick(): void {
+    const { pipeline } = this;
+    if (this.#syncing) return;
+    pipeline.tail.recall();
+    if (pipeline.log.isSynced || pipeline.health.failure !== undefined) return;
+    this.#syncing = true;
+    startTask(pipeline.jobs, pipeline.syncBehind(), (error) => {
+      this.#syncing = false;
+      if (error !== undefined && !(error instanceof VarveError)) throw error; // those have poisoned the store
+    });
   }
 
   stop(): void {

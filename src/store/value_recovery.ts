@@ -6,8 +6,7 @@
 import { corruption } from "../base/errors.ts";
 import { inBlocks } from "../blob/value_memory.ts";
 import { type ValueAddress, writeAddress } from "../format/blob_address.ts";
-import type { LogPosition } from "../format/manifest_edit.ts";
-import { isBefore } from "../log/replay.ts";
+import { isBefore, type LogPosition } from "../format/manifest_edit.ts";
 import { nativeError } from "../native/failure.ts";
 import type { Files, OpenFile } from "../native/files.ts";
 import { BlobReadJob, Code, FileKind, Lane, Opcode } from "../native/layout.gen.ts";

@@ -30,13 +30,13 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "RWF_DSYNC although unsynced bytes lie before it in the file",
     file: "src/log/log.ts",
-    from: "if (durable && current.unsynced) flags |= JobFlag.syncFile;",
+    from: "if (durable && isUnsynced(current)) flags |= JobFlag.syncFile;",
     to: "",
   },
   {
     name: "what was committed at the log's tail owes no sync",
     file: "src/log/log.ts",
-    from: "    this.#frames += frames;\n    current.unsynced = true;\n",
+    from: "    this.#frames += frames;\n    current.writtenTo = frameEnd;\n",
     to: "    this.#frames += frames;\n",
   },
   {
@@ -44,6 +44,18 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "src/commit/pipeline.ts",
     from: "      this.tail.recall();\n",
     to: "",
+  },
+  {
+    name: "what is written during a sync counts as synced",
+    file: "src/log/log.ts",
+    from: "segment.syncedTo = Math.max(segment.syncedTo, writtenTo);",
+    to: "segment.syncedTo = segment.writtenTo;",
+  },
+  {
+    name: "a sync beside the writers covers what is written after its mark",
+    file: "src/log/log.ts",
+    from: "if (isBefore(this.#synced, mark)) this.#synced = mark;",
+    to: "this.#synced = this.position;",
   },
   {
     name: "older segments are not synced before a sync group",

@@ -34,6 +34,7 @@ const PROPERTIES: readonly (readonly [column: string, test: RegExp])[] = [
   ["late, short", /^(a late|an answer|answers that|short transfers)/],
   ["checkpoint", /checkpoint/],
   ["repair", /repair/],
+  ["sync beside", /^a crash during a sync beside/],
   ["programs", /^the programs do/],
 ];
 

@@ -215,7 +215,7 @@ export class Pipeline {
    */
   commitEntry(head: number, family: number, key: Uint8Array, value: Uint8Array): boolean {
     const startedAt = this.#sampleStart();
-    if (!this.#mayUseTail || !this.tail.commitEntry(head, family, key, value)) return false;
+    if (!this.#mayUseTail() || !this.tail.commitEntry(head, family, key, value)) return false;
     if (startedAt > 0) this.putLatency.record(performance.now() - startedAt);
     return true;
   }
@@ -223,7 +223,7 @@ export class Pipeline {
   /** The same for a buffer, which is given back then. */
   #commitAtTail(buffer: WriteBuffer): boolean {
     try {
-      if (!this.#mayUseTail || !this.tail.commit(buffer)) return false;
+      if (!this.#mayUseTail() || !this.tail.commit(buffer)) return false;
     } catch (error) {
       this.pool.give(buffer);
       throw error;
@@ -235,10 +235,11 @@ export class Pipeline {
 
   /**
    * Whether the lease of the log's tail is ours to use. Not while others wait for this thread: a loop of blocking writes must not keep
-   * them waiting until the lease is used up.
+   * them waiting until the lease is used up, nor flushes and the like, which go on step by step.
    */
-  get #mayUseTail(): boolean {
+  #mayUseTail(): boolean {
     this.tail.isWanted = true;
+    if (this.jobs.hasCompletion) this.jobs.poll();
     return this.isIdle && !this.#hasNews;
   }
 

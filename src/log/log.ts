@@ -34,10 +34,11 @@ import {
   SEGMENT_START,
 } from "./segment.ts";
 
-/** A store's first segment; each next one is four times as large, up to `walSegmentSize`. */
+/** A store's first segment; each next one is so many times as large, up to `walSegmentSize`: one that is only reserved takes no time by its size. */
 const FIRST_SEGMENT_BYTES = 256 * 1024;
-const SEGMENT_GROWTH = 4;
-/** The next segment is made when the current one is this full: four times as large, it takes a while to write ahead. */
+const BLOCKS_GROWTH = 4;
+const BYTES_GROWTH = 8;
+/** The next segment is made when the current one is this full: so many times as large, it takes a while to write ahead. */
 const PREPARE_FILL = 0.125;
 /** One that is only reserved takes no time by its size, but space for as long as it waits: it is made this much ahead. */
 const PREPARE_BYTES = 12 << 20;
@@ -165,12 +166,17 @@ export class Log {
     this.#turning = true;
   }
 
-  /** Whether the segment after this one should be made now, ahead of its need. */
-  get wantsNext(): boolean {
+  /** How the current segment is written, if there is one. */
+  get isInBlocks(): boolean {
+    return this.#current?.blocks === true;
+  }
+
+  /** Bytes until the segment after this one should be made, ahead of its need; `Infinity` if it is there, or being made. */
+  get bytesUntilNext(): number {
     const current = this.#current;
-    if (current === undefined || this.#next !== undefined || this.#preparing) return false;
+    if (current === undefined || this.#next !== undefined || this.#preparing) return Infinity;
     const ahead = current.blocks ? Infinity : PREPARE_BYTES;
-    return this.#offset > Math.max(PREPARE_FILL * current.bytes, current.bytes - ahead);
+    return Math.max(PREPARE_FILL * current.bytes, current.bytes - ahead) - this.#offset;
   }
 
   /**
@@ -212,7 +218,7 @@ export class Log {
         else yield* this.files.close(segment.file);
         throw error;
       }
-      this.#nextBytes *= SEGMENT_GROWTH;
+      this.#nextBytes *= blocks ? BLOCKS_GROWTH : BYTES_GROWTH;
       this.#next = segment;
       return replaced;
     } finally {

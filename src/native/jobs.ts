@@ -131,6 +131,11 @@ export class Jobs {
     this.#arm();
   }
 
+  /** Whether a completion is there, as far as a plain load can tell: cheap enough to ask with every write. */
+  get hasCompletion(): boolean {
+    return this.#outstanding > 0 && this.shared.u32[COMPLETION_TAIL] !== this.#head;
+  }
+
   /** Handles every completion that is there. Returns whether there was one. */
   poll(): boolean {
     if (this.#stepped && this.#outstanding > 0) native().call.varve_store_step(this.store);

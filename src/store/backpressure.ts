@@ -101,11 +101,12 @@ export class Backpressure implements CommitHost {
   }
 
   get allowance(): number {
-    return this.#slowed ? 0 : this.#lookAgainAt - this.pipeline.counters.bytes;
+    if (this.#slowed) return 0;
+    return Math.min(this.#lookAgainAt - this.pipeline.counters.bytes, this.log.bytesUntilNext);
   }
 
   memoryObstacle(): Signal | undefined {
-    if (this.pipeline.counters.bytes < this.#lookAgainAt) return undefined;
+    if (this.pipeline.counters.bytes < this.#lookAgainAt && !this.#isSegmentDue) return undefined;
     const { met, running } = this.flusher;
     this.#lookAhead();
     let bytes = 0;
@@ -191,9 +192,18 @@ export class Backpressure implements CommitHost {
     return this.#stalled(this.#syncOlder(), "syncs of full log segments");
   }
 
+  /**
+   * Whether the next segment cannot wait for the next look. One in blocks can, for it is written ahead beside syncs that writers wait
+   * for; one whose making has just failed is tried again with that look.
+   */
+  get #isSegmentDue(): boolean {
+    return this.log.bytesUntilNext <= 0 && !this.log.isInBlocks &&
+      this.#segmentFailure === undefined;
+  }
+
   /** Begins what will be needed soon: the next segment, and flushes. */
   #lookAhead(): void {
-    if (this.log.wantsNext && this.#segment === undefined) this.#makeSegment(0, false);
+    if (this.log.bytesUntilNext <= 0 && this.#segment === undefined) this.#makeSegment(0, false);
     if (this.log.segments.length > LIVE_SEGMENTS_MAX) this.#freeOldestSegment();
     if (this.log.mayTurn) this.#turnLog();
     this.flusher.kick();

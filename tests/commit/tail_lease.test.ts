@@ -1,6 +1,8 @@
 /** Plain writes by blocking calls, which commit at the log's tail while it is lent: `docs/architecture.md`. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { SimulatedDisk } from "../../testing.ts";
 import { Varve } from "../../mod.ts";
 import { temporaryDirectory, test } from "../harness.ts";
@@ -138,4 +140,27 @@ test("checkpoints between blocking puts hold exactly those before them", async (
     await using copy = await Varve.open(directory, BUFFERED);
     assert.equal(await copy.count(), 25 * (round + 1) + (round > 0 ? 1 : 0));
   }
+});
+
+test("a loop of blocking puts moves a flush on, long before its lease is used up", async () => {
+  const path = temporaryDirectory();
+  await using db = await Varve.open(path, BUFFERED);
+  const manifest = join(path, readdirSync(path).find((name) => name.startsWith("MANIFEST"))!);
+  for (let index = 0; index < 100; index++) db.putSync(`key ${index}`, "value");
+  const flushed = db.flush();
+  // It asks for its turn among the writes, and then for one I/O after another.
+  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+  db.putSync("key", "value");
+  const before = readFileSync(manifest);
+  const nobody = new Int32Array(new SharedArrayBuffer(4));
+  let puts = 0;
+  while (before.equals(readFileSync(manifest)) && puts < 3000) {
+    for (let each = 0; each < 3; each++, puts++) db.putSync("key", "value");
+    Atomics.wait(nobody, 0, 0, 1);
+  }
+  assert.ok(
+    puts < 3000,
+    "the flush's edit of the manifest waits for another turn of the event loop",
+  );
+  await flushed;
 });

@@ -10,19 +10,19 @@ import { VarveError } from "../base/errors.ts";
 import { Histogram } from "../base/histogram.ts";
 import type { BlobSegment } from "../blob/segment.ts";
 import type { BlobWriter } from "../blob/blob_writer.ts";
-import type { ValueWrite } from "../blob/value_write.ts";
 import type { LogPosition } from "../format/manifest_edit.ts";
 import type { Health } from "../log/health.ts";
 import type { Log } from "../log/log.ts";
 import { Files } from "../native/files.ts";
 import type { Jobs } from "../native/jobs.ts";
-import { Lane as JobLane, LOG_EXTENTS_MAX, StoreShared } from "../native/layout.gen.ts";
+import { Lane as JobLane, StoreShared } from "../native/layout.gen.ts";
 import type { Region } from "../native/region.ts";
 import { Signal } from "../native/signal.ts";
 import { runTaskSync, startTask, type Task } from "../native/task.ts";
 import type { Family } from "../tree/family.ts";
 import { Applier } from "./apply.ts";
 import type { CommitCounters, CommitHost, WriteSource } from "./commit_host.ts";
+import { dequeue, type Group, type Lane, nextGroup, valuesOf } from "./group.ts";
 import type { TailLease } from "./tail_lease.ts";
 import { TailLender } from "./tail_lender.ts";
 import { whenWritesEnd } from "./turn_end.ts";
@@ -33,35 +33,11 @@ const CLAIM = StoreShared.pipelineClaim >> 2;
 /** Until Workers attach there is one. */
 const WORKER = 1;
 
-/** A group takes buffers up to this size, so that a sync is not kept waiting by a long copy. */
-const GROUP_BYTES_MAX = 8 << 20;
 /** Unsynced groups up to this size are copied into the page cache on the calling thread. */
 const INLINE_BYTES_MAX = 1 << 20;
 /** The latency of one open buffer in eight is recorded, and of one blocking write in 64. */
 const BUFFER_SAMPLE_MASK = 7;
 const COMMIT_SAMPLE_MASK = 63;
-
-/** Buffers that are committed together: one frame, one sync at most, one moment of visibility. */
-interface Group {
-  readonly lane: Lane;
-  readonly buffers: readonly WriteBuffer[];
-  /** Those that the frame carries: neither empty nor volatile. */
-  readonly runs: readonly WriteBuffer[];
-  readonly payloadBytes: number;
-  readonly writeCount: number;
-  readonly entryCount: number;
-  readonly durable: boolean;
-  segment: number;
-  lastSequence: number;
-  /** When a durable group's frame was begun. */
-  startedAt: number;
-}
-
-/** Buffers in order, and what the first of them waits for. */
-interface Lane {
-  readonly queue: WriteBuffer[];
-  blockedOn: Signal | undefined;
-}
 
 export class Pipeline {
   readonly counters: CommitCounters = {
@@ -543,56 +519,4 @@ export class Pipeline {
   #unclaim(): void {
     Atomics.store(this.jobs.shared.u32, CLAIM, 0);
   }
-}
-
-/** The buffers at the head of a lane that make one group. They stay there until it begins. */
-function nextGroup(lane: Lane): Group {
-  const buffers: WriteBuffer[] = [];
-  const runs: WriteBuffer[] = [];
-  let bytes = 0;
-  let payloadBytes = 0;
-  let writeCount = 0;
-  let entryCount = 0;
-  let durable = false;
-  let foreignLogged: boolean | undefined;
-  for (const buffer of lane.queue) {
-    bytes += buffer.bytes;
-    if (buffers.length === LOG_EXTENTS_MAX || (buffers.length > 0 && bytes > GROUP_BYTES_MAX)) {
-      break;
-    }
-    if (!buffer.isWhole || buffer.valueFailure !== undefined) break; // never the first
-    if (buffer.isForeign) {
-      // A host that dies leaves of a group what is in the log. What another Worker wrote is committed up to some place, not here and there.
-      foreignLogged ??= buffer.logged;
-      if (buffer.logged !== foreignLogged) break;
-    }
-    buffers.push(buffer);
-    entryCount += buffer.entryCount;
-    if (buffer.durable) durable = true;
-    if (!buffer.logged || buffer.entryCount === 0) continue;
-    runs.push(buffer);
-    payloadBytes += buffer.bytes;
-    writeCount += buffer.writeCount;
-  }
-  return {
-    lane,
-    buffers,
-    runs,
-    payloadBytes,
-    writeCount,
-    entryCount,
-    durable,
-    segment: 0,
-    lastSequence: 0,
-    startedAt: 0,
-  };
-}
-
-function* valuesOf(buffers: readonly WriteBuffer[]): Iterable<ValueWrite> {
-  for (const { values } of buffers) yield* values;
-}
-
-function dequeue({ lane: { queue }, buffers }: Group): void {
-  if (buffers.length === queue.length) queue.length = 0;
-  else queue.splice(0, buffers.length);
 }

@@ -42,8 +42,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "the log's tail stays lent while a group is taken",
     file: "src/commit/pipeline.ts",
-    from: "      this.tail.recall();\n",
-    to: "",
+    from: "      this.tail.recall();\n      if (this.jobs.outstanding > 0) {",
+    to: "      if (this.jobs.outstanding > 0) {",
   },
   {
     name: "what is written during a sync counts as synced",
@@ -155,7 +155,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a group's last buffer is left out of the frame",
-    file: "src/commit/pipeline.ts",
+    file: "src/commit/group.ts",
     from: "    runs.push(buffer);\n",
     to: "    if (runs.length === 0) runs.push(buffer);\n",
   },

@@ -79,17 +79,15 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a frame may follow any other (no chain)",
-    file: "src/log/replay.ts",
-    from: "if (!isFirst && chain !== this.#chain) continue;",
-    to: "if (!isFirst && chain !== chain) continue;",
+    file: "zig/src/log_walk.zig",
+    from: "if (request.is_first == 0 and frame.chain != request.chain) continue;",
+    to: "if (request.is_first == 0 and frame.chain != frame.chain) continue;",
   },
   {
     name: "what a failed write was is not final",
-    file: "src/commit/pipeline.ts",
-    from:
-      "      this.health.poison(error);\n      this.#group = undefined;\n      this.#reject(group, error);\n      this.#scheduleClose();",
-    to:
-      "      this.#group = undefined;\n      this.#reject(group, error);\n      this.#scheduleClose();",
+    file: "src/log/log.ts",
+    from: "    this.health.poison(error);\n    return error;",
+    to: "    return error;",
   },
   {
     name: "the first of a store's renames is not synced before the second",
@@ -119,7 +117,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "recovery does not write again what a failed sync may have lost",
     file: "src/log/replay.ts",
-    from: "if (writable) yield* this.#writeBack(file, region);",
+    from: "if (writeBack) yield* this.#writeBack(file, start, walk.offset);",
     to: "",
   },
   {
@@ -168,7 +166,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a flush leaves the memtable that is being written to",
     file: "src/store/store.ts",
-    from: "for (const family of all) if (family.active.entryCount > 0) family.rotate();",
+    from: "for (const family of families) if (family.active.entryCount > 0) family.rotate();",
     to: "",
   },
   {
@@ -329,7 +327,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "recovery does not make durable the large values that it found whole",
     file: "src/store/value_recovery.ts",
-    from: "if (writable) yield* writeAgain(files, opened, address, region);",
+    from: "if (opener !== undefined) yield* writeAgain(files, opened, opener, address, region);",
     to: "",
   },
   {

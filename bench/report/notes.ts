@@ -5,6 +5,7 @@
 export const notes: Readonly<Record<string, string>> = {
   W1:
     "LMDB is asynchronous here: it gathers puts and waits once at its end, as Varve's `put` does and `putSync` does not. " +
+    "The minutes differed: RocksDB's two runs made 152 and 254 k/s, and by the better run of each `putSync` is 2.7 (Bun) and 3.0 (Deno) × RocksDB; in a run an hour before 2.4 and 2.5. " +
     "`putSync` is one call into the library and one `pwrite`: of some 1.3 µs the kernel has 0.7, which every peer with a log pays as well; JavaScript has 0.2, checksum, memtable and " +
     "the rest of the call share what is left, and no function stands out. Tried: the pipeline's state machine for each put (1.1 × RocksDB; now it lends the log's tail), a write buffer for each put (a quarter slower than the caller's own memory), a vector of three parts " +
     "instead of one gathered write (slower). What would be left is not to make the system call: a mapped log, which a full disk or a cut file turns into SIGBUS, or an acknowledgement before the system has the bytes.",
@@ -44,9 +45,10 @@ export const notes: Readonly<Record<string, string>> = {
     "gain from 1 GiB of cache while the data are small. [Why buffered varies more](hand-over.md#why-buffered-writes-vary-more-than-direct-ones).",
   W13:
     "The Workers fill, and the main thread keeps the time alone. One of them hosts the store; each commits its own puts at the log's tail, by one call: a place under a lock held for some 0.1 µs, the kernel's `pwrite` at the same time as others', an end in the order of the places. " +
-    "Within one file the kernel writes for one thread at a time: two threads make 1.4 million such writes a second together, to two files 2.9. So stores with a log each are faster by `putSync`, and what one log gives for it is one order, one sync and batches over all families. " +
+    "Within one file the kernel writes for one thread at a time: two threads make 1.4 million such writes a second together, to two files 2.9. Stores of their own are faster by `putSync`, for nobody there waits for another's order; what one store gives for it is that order, one sync and batches over all families. " +
+    "The two runs of a row differ by up to 1.7 here, and the lower one counts; the session before had 2.8, 3.0, 4.1 and 4.6 for `putSync` in Bun, 2.8, 2.8, 3.7, 3.4 in Deno, with code that was 1 to 14 % slower in direct comparison. " +
     "8 Workers beside 2: every Worker compiles its own copy of the code, about 0.15 s of processor time each in a run of 1.2 to 1.6 s on two processors; at four million entries 8 Workers made as much as 2 (Bun, `putSync`, medians of three: 1.02). By `put` a turn's writes are one such call. " +
-    "Tried before: a ring to the host for each `putSync`, 48 to 68 k/s with any number of Workers; one lock around place, `pwrite` and memtable, 300 to 600. What it would take: a log for each of several groups of Workers; more processors.",
+    "Tried before: a ring to the host for each `putSync`, 48 to 68 k/s with any number of Workers; one lock around place, `pwrite` and memtable, 300 to 600; every second Worker's frames in a file of their own, 1.00 to 1.12 times as many as in one (they wait for their turn instead). What it would take: more processors, so that nobody who has a place in the order loses the one it runs on.",
   W14:
     "Replay reads, checks and fills memtables in the library. After a kill the unsynced end of the log is written once more and synced before the store opens, for after a failed sync the page cache may hold what no later sync would write; " +
     "RocksDB does not, and so the rate is bounded by what the device writes, 450 to 520 MB/s through the page cache here. What it would take: that sync put off to the first write.",

@@ -34,11 +34,10 @@ import {
   SEGMENT_START,
 } from "./segment.ts";
 
-/** A store's first segment; each next one is so many times as large, up to `walSegmentSize`: one that is only reserved takes no time by its size. */
+/** A store's first segment; each next one is four times as large, up to `walSegmentSize`. */
 const FIRST_SEGMENT_BYTES = 256 * 1024;
-const BLOCKS_GROWTH = 4;
-const BYTES_GROWTH = 8;
-/** The next segment is made when the current one is this full: so many times as large, it takes a while to write ahead. */
+const SEGMENT_GROWTH = 4;
+/** The next segment is made when the current one is this full: four times as large, it takes a while to write ahead. */
 const PREPARE_FILL = 0.125;
 /** One that is only reserved takes no time by its size, but space for as long as it waits: it is made this much ahead. */
 const PREPARE_BYTES = 12 << 20;
@@ -128,9 +127,9 @@ export class Log {
       this.segments.filter(isUnsynced).length <= LOG_SYNC_FILES_MAX;
   }
 
-  /** Whether everything that was written is on stable storage. */
+  /** Whether everything that was written is known to be on stable storage, with the large values that it stands on. */
   get isSynced(): boolean {
-    return !this.segments.some(isUnsynced);
+    return !isBefore(this.#synced, this.position);
   }
 
   /** Makes room for a frame if a segment is at hand; false if one must be made first (`addSegment`). */
@@ -218,7 +217,7 @@ export class Log {
         else yield* this.files.close(segment.file);
         throw error;
       }
-      this.#nextBytes *= blocks ? BLOCKS_GROWTH : BYTES_GROWTH;
+      this.#nextBytes *= SEGMENT_GROWTH;
       this.#next = segment;
       return replaced;
     } finally {

@@ -38,3 +38,27 @@ test("writers do not wait for the sync of the log that a flush needs", async () 
   assert.ok(again.getSync("before"));
   await again.close();
 });
+
+test("what comes during the sync of large values is not taken for synced with them", async () => {
+  using disk = new SimulatedDisk({ seed: 7 });
+  const db = await Varve.open(PATH, { disk, durability: "buffered", blobThreshold: 1024 });
+  const value = new Uint8Array(3000).fill(7);
+  await db.put("before", value);
+  disk.delay("sync", LATE_STEPS);
+  const flushed = db.flush();
+  for (const key of ["meanwhile", "and then"]) {
+    const turns = await turnsOf(db.put(key, value));
+    assert.ok(turns < LATE_STEPS / 4, `${turns} turns`);
+  }
+  disk.delay("sync", 0);
+  await flushed;
+  // The log's file was synced after that put, its value was not: a sync has it to do.
+  assert.equal(db.stats().log.synced, false);
+  await db.sync();
+  assert.equal(db.stats().log.synced, true);
+
+  disk.crash();
+  const again = await Varve.open(PATH, { disk });
+  assert.deepEqual(again.getSync("and then"), value);
+  await again.close();
+});

@@ -76,7 +76,7 @@ function entriesOf(
         way,
         variant,
         durability,
-        count,
+        count: workload.sizesArePerWriter ? count * writers : count,
         valueBytes: workload.valueBytes,
         writers,
         seed: options.seed,

@@ -82,10 +82,11 @@ const itself = { roles: ["subject"] } as const;
 
 export const workers: Workload = {
   id: "W13",
-  title: "1, 2, 4, 8 Workers fill at once (W1's entries shared among them)",
+  title: "1, 2, 4, 8 Workers fill at once (W1's entries each)",
   need: "workers",
   durability: "buffered",
-  sizes: { smoke: 8_000, full: 1_000_000 },
+  sizes: { smoke: 1_000, full: 1_000_000 },
+  sizesArePerWriter: true,
   valueBytes: 100,
   writers: [1, 2, 4, 8],
   variants: [OWN_FAMILY, ONE_FAMILY, OWN_STORE],

@@ -31,6 +31,8 @@ export interface Workload {
   readonly durability: Durability;
   /** Operations; "full" is what workloads.md asks for. */
   readonly sizes: Readonly<{ smoke: number; full: number }>;
+  /** Whether each writer does so many. */
+  readonly sizesArePerWriter?: boolean;
   readonly valueBytes: number;
   /** One row for each; workloads without concurrency have `[1]`. */
   readonly writers: readonly number[];

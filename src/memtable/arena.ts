@@ -4,7 +4,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { MemtableHeader } from "../native/layout.gen.ts";
-import { type Region, widenRegion } from "../native/region.ts";
+import { type Region, region } from "../native/region.ts";
 
 const TAIL = MemtableHeader.tailWords >> 2;
 /** Beside a single entry too large for any budget, a memtable holds nothing but its first indexes. */
@@ -70,7 +70,7 @@ export class Arena {
     const most = this.#viewedBytesMax;
     assert(words * 4 <= most, "a memtable's reserve holds its indexes");
     const bytes = Math.max(words * 4, 2 * this.#u32.byteLength);
-    this.#region = widenRegion(this.#region, Math.min(Math.ceil(bytes / 8) * 8, most));
+    this.#region = region(this.#region.id, Math.min(Math.ceil(bytes / 8) * 8, most));
     this.#u32 = this.#region.u32;
   }
 }

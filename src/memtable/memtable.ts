@@ -21,7 +21,7 @@ import {
 } from "../native/layout.gen.ts";
 import { native } from "../native/library.ts";
 import { nativeError } from "../native/failure.ts";
-import { forgetRegion, type Region, reserveRegion } from "../native/region.ts";
+import { forgetRegion, type Region, region, reserveRegion } from "../native/region.ts";
 import { Arena, FIRST_VIEWED_BYTES, INDEX_RESERVE_BYTES } from "./arena.ts";
 import type { KeyProbe } from "./key_probe.ts";
 import { FIRST_INDEX_WORDS, OUT_OF_VIEW, PointIndex } from "./point_index.ts";
@@ -33,6 +33,7 @@ const LAST_SEQUENCE = MemtableHeader.lastSequence >> 3;
 const FIRST_SEGMENT = MemtableHeader.firstSegment >> 3;
 const NEWEST_RANGE = MemtableHeader.newestRange >> 2;
 const RANGE_COUNT = MemtableHeader.rangeCount >> 2;
+const BUDGET_WORDS = MemtableHeader.budgetWords >> 2;
 const IS_ACTIVE = MemtableHeader.isActive >> 2;
 const ENTRY_WORDS = MemtableEntry.BYTES >> 2;
 const OLDER = MemtableEntry.older >> 2;
@@ -84,15 +85,16 @@ export class Memtable {
     header[MemtableHeader.capacityWords >> 2] = Math.min(made.region.bytes / 4, 0xffff_ffff);
     header[MemtableHeader.references >> 2] = 1;
     header[MemtableHeader.family >> 2] = family;
-    header[MemtableHeader.budgetWords >> 2] = budgetBytes >> 2;
+    header[BUDGET_WORDS] = budgetBytes >> 2;
     header[IS_ACTIVE] = 1;
     made.#index.begin();
     return made;
   }
 
-  /** Another Worker's memtable, for readers. */
-  static borrowed(region: Region): Memtable {
-    return new Memtable(region, 0);
+  /** Another Worker's memtable, for readers: what they do not look at is not shown. */
+  static borrowed(id: number): Memtable {
+    const front = region(id, FIRST_VIEWED_BYTES);
+    return new Memtable(front, front.u32[BUDGET_WORDS] * 4);
   }
 
   /**

@@ -33,4 +33,10 @@ export interface Native {
   ) => Promise<number> | undefined;
   /** A view of native memory that this process never unmaps. */
   readonly view: (address: number, bytes: number) => ArrayBuffer;
+  /**
+   * Whether large views are kept for when their memory is used again. Collectors count what is under a view as if it were their own:
+   * V8 begins a full collection for every 64 MiB of new ones, so they are made once; JavaScriptCore lets garbage grow in
+   * proportion to those that there are, so they are let go.
+   */
+  readonly keepsViews: boolean;
 }

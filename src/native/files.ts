@@ -15,7 +15,7 @@ import {
   Opcode,
 } from "./layout.gen.ts";
 import type { Jobs } from "./jobs.ts";
-import { type Region, releaseRegion, reserveRegion, widenRegion } from "./region.ts";
+import { type Region, region, releaseRegion, reserveRegion } from "./region.ts";
 import { takeJob, type Task } from "./task.ts";
 
 export interface FileName {
@@ -179,7 +179,7 @@ export class Files {
       if (result < 0) {
         throw nativeError(result, "Cannot list the directory", { path: this.directory });
       }
-      const { u32, f64 } = widenRegion(into, count * DirectoryEntry.BYTES);
+      const { u32, f64 } = region(into.id, count * DirectoryEntry.BYTES);
       return Array.from({ length: count }, (_, index) => {
         const entry = index * DirectoryEntry.BYTES;
         return {

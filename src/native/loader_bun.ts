@@ -23,5 +23,6 @@ export function openInBun(path: string): Native {
   return {
     call: symbols as NativeCalls,
     view: (address, bytes) => ffi.toArrayBuffer(address, 0, bytes),
+    keepsViews: false,
   };
 }

@@ -36,5 +36,6 @@ export function openInDeno(path: string): Native {
     waitAsync: symbols.varve_store_wait_async as unknown as Native["waitAsync"],
     view: (address, bytes) =>
       deno.UnsafePointerView.getArrayBuffer(deno.UnsafePointer.create(BigInt(address)), bytes),
+    keepsViews: true,
   };
 }

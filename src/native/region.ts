@@ -27,36 +27,27 @@ const views: (Region | undefined)[] = [];
 export function reserveRegion(bytes: number, viewed = Infinity): Region {
   const id = native().call.varve_region_reserve(bytes);
   if (id < 0) throw nativeError(id, `Cannot reserve ${bytes} bytes of native memory`);
-  return viewsOf(id, viewed);
+  return region(id, viewed);
 }
 
-/** The views of a region that native code named. */
-export function region(id: number): Region {
-  return viewsOf(id, Infinity);
-}
-
-/** Views of the same region that show at least its first `viewed` bytes. Those that show less stay valid. */
-export function widenRegion({ id }: Region, viewed: number): Region {
-  return viewsOf(id, viewed);
-}
-
-/** Those that are there, unless they show less than is asked for: a region's life before may have needed less. */
-function viewsOf(id: number, viewed: number): Region {
+/**
+ * The views of a region, of its first `viewed` bytes at least, or of everything: to widen those of a region that is known, and of one
+ * that native code named. Those that show less stay valid.
+ */
+export function region(id: number, viewed = Infinity): Region {
   const known = views[id];
   if (known !== undefined && known.u8.length >= Math.min(known.bytes, viewed)) return known;
   return views[id] = makeViews(id, viewed);
 }
 
-/**
- * Views of larger regions are let go with them. Bun's collector counts the memory under a view as if it were its own, and
- * lets garbage grow in proportion.
- */
+/** See `Native.keepsViews`. */
 const KEPT_VIEW_BYTES = 16 << 20;
 
 /** This Worker is done with another's region. */
 export function forgetRegion(id: number): void {
   const known = views[id];
-  if (known !== undefined && known.bytes > KEPT_VIEW_BYTES) views[id] = undefined;
+  if (known === undefined || native().keepsViews) return;
+  if (known.u8.length > KEPT_VIEW_BYTES) views[id] = undefined;
 }
 
 /** Gives a region back to the pool. Its views stay valid, their content does not. */

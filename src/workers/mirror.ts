@@ -5,7 +5,7 @@
  * for anybody in between, and nothing is pinned outside.
  */
 import { Memtable } from "../memtable/memtable.ts";
-import { forgetRegion, region } from "../native/region.ts";
+import { forgetRegion } from "../native/region.ts";
 import { Families } from "../store/families.ts";
 import { Family } from "../tree/family.ts";
 import { Version } from "../tree/version.ts";
@@ -85,14 +85,14 @@ class MirrorFamily extends Family {
   constructor(readonly mirror: Mirror, record: CatalogFamily) {
     const { id, name, tuning, active, version, isEmpty } = record;
     const inline = { ...tuning, blobThreshold: Infinity };
-    super(id, name, inline, memtableIn(active), Version.borrowed(version, isEmpty));
+    super(id, name, inline, Memtable.borrowed(active), Version.borrowed(version, isEmpty));
     this.#activeRegion = active;
     this.#showRest(record);
   }
 
   show(record: CatalogFamily): void {
     const { active, version, isEmpty } = record;
-    if (active !== this.#activeRegion) this.active = memtableIn(active);
+    if (active !== this.#activeRegion) this.active = Memtable.borrowed(active);
     this.#activeRegion = active;
     if (version !== this.version.handle) {
       this.version = Version.borrowed(version, isEmpty);
@@ -113,11 +113,7 @@ class MirrorFamily extends Family {
   }
 
   #showRest({ frozen, operator }: CatalogFamily): void {
-    this.frozen.splice(0, this.frozen.length, ...frozen.map(memtableIn));
+    this.frozen.splice(0, this.frozen.length, ...frozen.map(Memtable.borrowed));
     this.operator = operator;
   }
-}
-
-function memtableIn(id: number): Memtable {
-  return Memtable.borrowed(region(id));
 }

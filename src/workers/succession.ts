@@ -65,7 +65,7 @@ export function* takeOver(link: GuestLink, ambition: Ambition): Task<Hosting> {
     if (words.stateOf(index) === WorkerState.dead) closeSession(words.slot(index).session);
   }
   const old = words.generation === 0 ? undefined : readText(words.catalog) as Catalog;
-  for (const { active } of old?.families ?? []) Memtable.borrowed(region(active)).freeze();
+  for (const { active } of old?.families ?? []) Memtable.borrowed(active).freeze();
   // What a failed write left is found out by the replay, as by any other reopen.
   Atomics.store(words.i32, POISONED, 0);
   const witness = new Witness(words, old);

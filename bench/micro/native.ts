@@ -12,8 +12,8 @@ export function registerNative(): void {
     bench("i32 in, f64 out (varve_region_bytes)", () => {
       do_not_optimize(call.varve_region_bytes(region.id));
     });
-    bench("i32 and three f64 (varve_frame_check)", () => {
-      do_not_optimize(call.varve_frame_check(region.id, 0, 4096, 1));
+    bench("i32, three f64, u32 (varve_frame_check)", () => {
+      do_not_optimize(call.varve_frame_check(region.id, 0, 4096, 1, 0));
     });
   });
 

@@ -1,6 +1,6 @@
 /** A log segment in parts. Frames behind a gap are shown too, for they may be all that is left. */
 import { wordsOf } from "../base/words.ts";
-import { frameBytes, isSound, roundUp, soundRunBytes } from "../log/frame.ts";
+import { frameBytes, type FrameOrigin, isSound, roundUp, soundRunBytes } from "../log/frame.ts";
 import { FrameSearch } from "../log/frame_search.ts";
 import { SEGMENT_BYTES_MAX } from "../log/replay.ts";
 import { decodeSegmentHeader, SEGMENT_START } from "../log/segment.ts";
@@ -36,7 +36,7 @@ export async function* logParts(
 }
 
 class Segment {
-  #number = 0;
+  #origin: FrameOrigin = { number: 0, mark: 0 };
   #search: FrameSearch | undefined;
 
   constructor(
@@ -48,13 +48,20 @@ class Segment {
   *parts(named: number | undefined): Generator<FilePart> {
     const header = decodeSegmentHeader(this.region);
     if (typeof header === "string") return this.findings.damage(0, header);
-    const { checksum, ...fields } = header;
+    const { checksum, mark, ...fields } = header;
     const written = zerosFrom(this.region.u8.subarray(0, SEGMENT_START), LogSegmentHeader.BYTES);
     if (written > LogSegmentHeader.BYTES) {
       this.findings.damage(written - 1, "what follows the header is not zero");
     }
-    this.#number = header.number;
-    yield { kind: "header", offset: 0, bytes: BLOCK_BYTES, checksum, fields };
+    this.#origin = header;
+    const isReused = mark !== 0;
+    yield {
+      kind: "header",
+      offset: 0,
+      bytes: BLOCK_BYTES,
+      checksum,
+      fields: { ...fields, ...(isReused && { reused: true }) },
+    };
     if (named !== undefined && named !== header.number) {
       this.findings.damage(0, `it is segment ${header.number} under another's name`);
     }
@@ -67,7 +74,7 @@ class Segment {
       this.findings.damage(last, `no frame follows here, and there is one at offset ${next}`);
       last = yield* this.#frames(next, this.#chainAt(next));
     }
-    yield* this.#rest(last);
+    yield* this.#rest(last, isReused);
   }
 
   /** The next frame behind a place where none follows: where the damaged one says that it ends, or at a block's start. */
@@ -75,7 +82,7 @@ class Segment {
     if (end + LogFrame.BYTES > this.bytes) return undefined;
     const stated = end + frameBytes(this.region, end);
     if (stated > end && stated % RUN_ALIGNMENT === 0 && this.#isSound(stated)) return stated;
-    this.#search ??= new FrameSearch(this.region, this.#number, this.bytes);
+    this.#search ??= new FrameSearch(this.region, this.#origin, this.bytes);
     const place = this.#search.next(end + 1);
     if (this.#search.gaveUp) {
       this.findings.damage(end, "what follows looks like frames, and is none");
@@ -149,9 +156,10 @@ class Segment {
     }
   }
 
-  *#rest(end: number): Generator<FilePart> {
+  /** In a reused segment stands what the file was before. */
+  *#rest(end: number, isReused: boolean): Generator<FilePart> {
     const { u8 } = this.region;
-    const written = zerosFrom(u8.subarray(0, this.bytes), end);
+    const written = isReused ? end : zerosFrom(u8.subarray(0, this.bytes), end);
     if (written > end) {
       this.findings.damage(end, "what follows is no frame: a write that was cut off, or damage");
     }
@@ -160,7 +168,7 @@ class Segment {
   }
 
   #isSound(place: number): boolean {
-    return place <= this.bytes && isSound(this.region, this.#number, place, this.bytes);
+    return place <= this.bytes && isSound(this.region, this.#origin, place, this.bytes);
   }
 
   #chainAt(frame: number): number {

@@ -6,9 +6,22 @@ import type { Region } from "../native/region.ts";
 
 const FRAME_VALID = 0;
 
+/** What the frames of one segment carry, and nothing else that may stand in its file. */
+export interface FrameOrigin {
+  /** The segment's. */
+  readonly number: number;
+  /** Zero, but in a segment that was made of an older one. */
+  readonly mark: number;
+}
+
 /** Whether the frame at an offset of a segment checks out. */
-export function isSound(region: Region, number: number, offset: number, limit: number): boolean {
-  return native().call.varve_frame_check(region.id, offset, limit, number) === FRAME_VALID;
+export function isSound(
+  region: Region,
+  { number, mark }: FrameOrigin,
+  offset: number,
+  limit: number,
+): boolean {
+  return native().call.varve_frame_check(region.id, offset, limit, number, mark) === FRAME_VALID;
 }
 
 /** Bytes to the next frame, when no sync comes between. */

@@ -4,7 +4,7 @@
  */
 import { BLOCK_BYTES, LogFrame } from "../native/layout.gen.ts";
 import type { Region } from "../native/region.ts";
-import { frameBytes, isSound, roundUp } from "./frame.ts";
+import { frameBytes, type FrameOrigin, isSound, roundUp } from "./frame.ts";
 
 /** Bytes put through a checksum, times the segment's. */
 const CHECKED_MAX = 16;
@@ -13,7 +13,7 @@ export class FrameSearch {
   #left: number;
 
   /** `limit`: where the segment's bytes end in the region. */
-  constructor(readonly region: Region, readonly segment: number, readonly limit: number) {
+  constructor(readonly region: Region, readonly origin: FrameOrigin, readonly limit: number) {
     this.#left = CHECKED_MAX * Math.max(limit, BLOCK_BYTES);
   }
 
@@ -24,23 +24,23 @@ export class FrameSearch {
 
   /** The first sound frame at a block's start from `start` on. */
   next(start: number): number | undefined {
-    const { region, segment, limit } = this;
+    const { region, origin, limit } = this;
     const { f64 } = region;
     for (let place = roundUp(start); place < limit; place += BLOCK_BYTES) {
       // Most places hold nothing.
-      if (f64[(place + LogFrame.segment) >> 3] !== segment) continue;
+      if (f64[(place + LogFrame.segment) >> 3] !== origin.number) continue;
       this.#left -= this.#claim(place);
       if (this.gaveUp) return undefined;
-      if (isSound(region, segment, place, limit)) return place;
+      if (isSound(region, origin, place, limit)) return place;
     }
     return undefined;
   }
 
   /** Bytes that looking at a place puts through a checksum. */
   #claim(place: number): number {
-    const { region, segment, limit } = this;
+    const { region, origin, limit } = this;
     if (place + LogFrame.BYTES > limit) return 0;
-    if (region.f64[(place + LogFrame.segment) >> 3] !== segment) return 0;
+    if (region.f64[(place + LogFrame.segment) >> 3] !== origin.number) return 0;
     const bytes = frameBytes(region, place);
     return place + bytes <= limit ? bytes : 0;
   }

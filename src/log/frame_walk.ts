@@ -7,7 +7,7 @@ import type { LogPosition } from "../format/manifest_edit.ts";
 import { LogWalk, WalkFamily, WalkMode, WalkStop } from "../native/layout.gen.ts";
 import { native } from "../native/library.ts";
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
-import { damage } from "./frame.ts";
+import { damage, type FrameOrigin } from "./frame.ts";
 import { SEGMENT_START } from "./segment.ts";
 
 /** Where the entries of one family go. */
@@ -66,9 +66,10 @@ export class FrameWalk {
   }
 
   /** Goes to the first frame of a segment; `chain`: of the frame before, unless there was none. */
-  begin(segment: number, isFirst: boolean, chain: number): void {
+  begin({ number, mark }: FrameOrigin, isFirst: boolean, chain: number): void {
     const { u32, f64 } = this.#request;
-    f64[LogWalk.segment >> 3] = segment;
+    f64[LogWalk.segment >> 3] = number;
+    u32[LogWalk.mark >> 2] = mark;
     f64[LogWalk.offset >> 3] = SEGMENT_START;
     u32[LogWalk.isFirst >> 2] = isFirst ? 1 : 0;
     u32[LogWalk.chain >> 2] = chain;

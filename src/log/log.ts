@@ -25,14 +25,17 @@ import {
 } from "../native/layout.gen.ts";
 import type { Region } from "../native/region.ts";
 import type { Task } from "../native/task.ts";
+import { roundUp } from "./frame.ts";
 import type { Health } from "./health.ts";
 import {
   createSegment,
   isUnsynced,
   removeSegment,
+  reuseSegment,
   type Segment,
   SEGMENT_START,
 } from "./segment.ts";
+import { SpareSegments } from "./spare_segments.ts";
 
 /** A store's first segment; each next one is four times as large, up to `walSegmentSize`. */
 const FIRST_SEGMENT_BYTES = 256 * 1024;
@@ -78,6 +81,7 @@ export interface LogEnd {
 export class Log {
   /** Live segments, oldest first: those that recovery replayed, then those written since. */
   readonly segments: Segment[];
+  readonly #spares: SpareSegments;
   /** The one that is written to, the last of `segments`. */
   #current: Segment | undefined;
   /** Made ahead; becomes the last of `segments` when the current one is full. */
@@ -105,6 +109,7 @@ export class Log {
     replayed: Segment[],
   ) {
     this.segments = replayed;
+    this.#spares = new SpareSegments(files, roundUp(options.segmentBytes));
     this.#chain = end.chain;
     this.#synced = end.position;
     this.#lastSegment = end.position.segment;
@@ -190,19 +195,8 @@ export class Log {
   ): Task<Segment | undefined> {
     this.#preparing = true;
     try {
-      const needed = SEGMENT_START + frameBytesMax(payloadBytes);
-      const bytes = Math.max(Math.min(this.#nextBytes, this.options.segmentBytes), needed);
       const blocks = this.#frames === 0 ? durable : 2 * this.#durableFrames >= this.#frames;
-      const rounded = Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES;
-      const segment = yield* createSegment(
-        this.files,
-        number,
-        rounded,
-        blocks,
-        this.options.direct,
-        this.storeId,
-        this.#synced,
-      );
+      const segment = yield* this.#makeSegment(number, payloadBytes, blocks);
       // One made ahead that turned out too small is taken back: an empty segment would end the log.
       const replaced = this.#next;
       const removedLogs = replaced === undefined ? [] : [replaced.number];
@@ -223,6 +217,17 @@ export class Log {
     } finally {
       this.#preparing = false;
     }
+  }
+
+  *#makeSegment(number: number, payloadBytes: number, blocks: boolean): Task<Segment> {
+    const needed = SEGMENT_START + frameBytesMax(payloadBytes);
+    const { segmentBytes, direct } = this.options;
+    const bytes = roundUp(Math.max(Math.min(this.#nextBytes, segmentBytes), needed));
+    const plan = { number, blocks, bytes, storeId: this.storeId, synced: this.#synced };
+    if (!blocks) yield* this.#spares.drop(); // what is written now does not ask for it
+    const spare = this.#spares.take(bytes);
+    if (spare === undefined) return yield* createSegment(this.files, plan, direct);
+    return yield* reuseSegment(this.files, { ...plan, bytes: this.#spares.bytes }, spare);
   }
 
   get isPreparing(): boolean {
@@ -287,7 +292,7 @@ export class Log {
 
   /** What is synced is not written again: the next frame starts on a fresh block. */
   #leaveBlock(): void {
-    this.#offset = Math.ceil(this.#offset / BLOCK_BYTES) * BLOCK_BYTES;
+    this.#offset = roundUp(this.#offset);
   }
 
   /**
@@ -341,6 +346,16 @@ export class Log {
     return removed;
   }
 
+  /** Keeps a removed segment, to be written again. False: it is of no use, and the caller's. REQUIRES: nobody reads it. */
+  keep(segment: Segment): Task<boolean> {
+    return this.#spares.keep(segment, this.#current);
+  }
+
+  /** Gives back the space of the segments that are kept. False: there are none. */
+  dropSpares(): Task<boolean> {
+    return this.#spares.drop();
+  }
+
   /** Every open segment, for close. */
   all(): Segment[] {
     return this.#next === undefined ? this.segments : [...this.segments, this.#next];
@@ -360,6 +375,7 @@ export class Log {
     f64[(job + LogWriteJob.segment) >> 3] = current.number;
     f64[(job + LogWriteJob.syncedSegment) >> 3] = this.#synced.segment;
     f64[(job + LogWriteJob.syncedOffset) >> 3] = this.#synced.offset;
+    u32[(job + LogWriteJob.mark) >> 2] = current.mark;
     u32[(job + LogWriteJob.writeCount) >> 2] = writeCount;
     if (durable) this.#fillSyncs(job);
     u32[(job + LogWriteJob.extentCount) >> 2] = runs.length;

@@ -11,7 +11,7 @@ import { type Files, type OpenFile, required } from "../native/files.ts";
 import { BLOCK_BYTES, FileFlag, FileKind, LogFrame } from "../native/layout.gen.ts";
 import type { Region } from "../native/region.ts";
 import type { Task } from "../native/task.ts";
-import { damage, roundUp } from "./frame.ts";
+import { damage, type FrameOrigin, roundUp } from "./frame.ts";
 import { type EntrySink, FrameWalk } from "./frame_walk.ts";
 import { decodeSegmentHeader, type Segment, SEGMENT_START } from "./segment.ts";
 import { SegmentWindow } from "./segment_window.ts";
@@ -114,10 +114,16 @@ class Replay {
     const end = this.record.logEnds.get(number);
     if (end !== undefined) this.#claim({ segment: number, offset: end });
     const limit = Math.min(wanted, end ?? wanted, this.#cut(number));
-    yield* this.#frames(file, limit, path, writable && this.record.cleanClose === undefined);
+    yield* this.#frames(
+      file,
+      header,
+      limit,
+      path,
+      writable && this.record.cleanClose === undefined,
+    );
     if (this.#cut(number) < Infinity) this.#ended = true;
-    const { blocks } = header;
-    const segment: Segment = { number, file, blocks, bytes, writtenTo: 0, syncedTo: 0 };
+    const { blocks, mark } = header;
+    const segment: Segment = { number, mark, file, blocks, bytes, writtenTo: 0, syncedTo: 0 };
     (this.#ended && number > this.#position.segment ? this.#dropped : this.#segments).push(segment);
   }
 
@@ -162,17 +168,23 @@ class Replay {
    * Walks the frames of one segment while they follow each other, reading as it goes; then looks for sound ones behind. Nothing
    * from `limit` on counts.
    */
-  *#frames(file: OpenFile, limit: number, path: string, writeBack: boolean): Task<void> {
+  *#frames(
+    file: OpenFile,
+    origin: FrameOrigin,
+    limit: number,
+    path: string,
+    writeBack: boolean,
+  ): Task<void> {
     const { number } = file;
     const walk = this.#walk;
     const window = this.#window;
-    walk.begin(number, this.#position.segment === 0, this.#chain);
+    walk.begin(origin, this.#position.segment === 0, this.#chain);
     while (!this.#ended && limit > SEGMENT_START) {
       const start = walk.offset;
       walk.run(this.sink, window, Math.min(window.end, limit), path);
       this.#claim(walk.synced);
       if (writeBack) yield* this.#writeBack(file, start, walk.offset);
-      const needed = window.bytesNeeded(walk.offset);
+      const needed = window.bytesNeeded(origin, walk.offset);
       if (needed === undefined || needed > limit) break;
       yield* window.show(walk.offset, needed);
       if (window.end < needed) throw damage(path, window.end, "it ends before its size");
@@ -184,7 +196,7 @@ class Replay {
     }
     // An empty segment is the log's end, unless an earlier recovery noted that it is empty.
     if (offset === SEGMENT_START && limit > SEGMENT_START) this.#ended = true;
-    yield* window.search(offset, limit, path, (region, at) => {
+    yield* window.search(origin, offset, limit, path, (region, at) => {
       this.#ended = true;
       this.#claimOf(region, at);
     });

@@ -16,7 +16,7 @@ import type { Files } from "../native/files.ts";
 import { BLOCK_BYTES, FileFlag, FileKind, LogFrame } from "../native/layout.gen.ts";
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
 import type { Task } from "../native/task.ts";
-import { frameBytes, isSound, roundUp, soundRunBytes } from "./frame.ts";
+import { frameBytes, type FrameOrigin, isSound, roundUp, soundRunBytes } from "./frame.ts";
 import { FrameSearch } from "./frame_search.ts";
 import type { RunVisitor } from "./frame_walk.ts";
 import { SEGMENT_BYTES_MAX } from "./replay.ts";
@@ -147,7 +147,7 @@ class Salvage implements SalvagedLog {
     if (header.number !== number || !this.#isOurs(header)) {
       return this.#lose(number, "it is another segment");
     }
-    if (!isSound(region, number, SEGMENT_START, limit)) {
+    if (!isSound(region, header, SEGMENT_START, limit)) {
       if (limit < header.bytes) return this.#lose(number, "it is cut off behind its header");
       // Space that was reserved and never written; in a damaged block something would stand.
       if (isBlank(region, SEGMENT_START)) return;
@@ -157,12 +157,12 @@ class Salvage implements SalvagedLog {
     const isFirst = this.segments.length === 0;
     const follows = isFirst ? chain === NO_CHAIN || !this.#gap : chain === this.#chain;
     if (!follows) return this.#lose(number, "it does not follow what is left of the log before it");
-    const end = this.#frames(region, number, limit);
+    const end = this.#frames(region, header, limit);
     if (end === SEGMENT_START) return this.#lose(number, "nothing in it makes sense");
     this.#claim(header.synced);
     this.storeId ??= header.storeId;
     this.segments.push({ number, end, bytes: Math.max(header.bytes, end) });
-    this.cutOff = framesBehind(region, number, end, limit);
+    this.cutOff = framesBehind(region, header, end, limit);
   }
 
   #isOurs({ storeId }: SegmentHeader): boolean {
@@ -171,10 +171,10 @@ class Salvage implements SalvagedLog {
   }
 
   /** Takes frames while they follow each other. REQUIRES: the first one is sound and follows. */
-  #frames(region: Region, number: number, limit: number): number {
+  #frames(region: Region, origin: FrameOrigin, limit: number): number {
     let end = SEGMENT_START;
     let frame: number | undefined = SEGMENT_START;
-    while (frame !== undefined && this.#visitRuns(region, number, frame)) {
+    while (frame !== undefined && this.#visitRuns(region, origin.number, frame)) {
       this.#chain = region.u32[(frame + LogFrame.checksum) >> 2];
       this.#claim({
         segment: region.f64[(frame + LogFrame.syncedSegment) >> 3],
@@ -182,7 +182,7 @@ class Salvage implements SalvagedLog {
       });
       end = frame + frameBytes(region, frame);
       frame = [end, roundUp(end)].find((place) =>
-        isSound(region, number, place, limit) &&
+        isSound(region, origin, place, limit) &&
         region.u32[(place + LogFrame.chain) >> 2] === this.#chain
       );
     }
@@ -232,8 +232,8 @@ function isBlank({ u32 }: Region, offset: number): boolean {
 }
 
 /** What to say of frames that cannot be reached. */
-function framesBehind(region: Region, number: number, end: number, limit: number): string {
-  const search = new FrameSearch(region, number, limit);
+function framesBehind(region: Region, origin: FrameOrigin, end: number, limit: number): string {
+  const search = new FrameSearch(region, origin, limit);
   const place = search.next(end);
   if (place !== undefined) {
     return `the log ends at offset ${end}, and there are frames from ${place} on`;

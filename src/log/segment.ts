@@ -4,7 +4,7 @@
  */
 import type { StoreId } from "../format/manifest_file.ts";
 import type { LogPosition } from "../format/manifest_edit.ts";
-import type { Files, OpenFile } from "../native/files.ts";
+import type { FileName, Files, OpenFile } from "../native/files.ts";
 import {
   BLOCK_BYTES,
   FileFlag,
@@ -12,16 +12,17 @@ import {
   LOG_MAGIC,
   LOG_VERSION,
   LogSegmentHeader,
+  SegmentWay,
 } from "../native/layout.gen.ts";
 import { native } from "../native/library.ts";
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
 import type { Task } from "../native/task.ts";
+import type { FrameOrigin } from "./frame.ts";
 
 /** Frames start behind the header's block. */
 export const SEGMENT_START = BLOCK_BYTES;
 
-export interface Segment {
-  readonly number: number;
+export interface Segment extends FrameOrigin {
   readonly file: OpenFile;
   readonly blocks: boolean;
   /** Reserved bytes; no frame reaches beyond. */
@@ -35,30 +36,27 @@ export function isUnsynced({ writtenTo, syncedTo }: Segment): boolean {
   return syncedTo < writtenTo;
 }
 
-/** What a segment's header states. */
-export interface SegmentHeader {
-  readonly checksum: number;
-  readonly blocks: boolean;
+/** What a segment is made for. */
+export interface SegmentPlan {
   readonly number: number;
+  readonly blocks: boolean;
   /** The file's size. */
   readonly bytes: number;
   readonly storeId: StoreId;
   readonly synced: LogPosition;
 }
 
+/** What a segment's header states. */
+export interface SegmentHeader extends SegmentPlan, FrameOrigin {
+  readonly checksum: number;
+}
+
 /**
  * Makes a segment: space reserved, and for blocks also written, so that a synced write there changes no metadata;
  * header, file and name on stable storage. A failure leaves no file behind, `ERR_NO_SPACE` included.
  */
-export function* createSegment(
-  files: Files,
-  number: number,
-  bytes: number,
-  blocks: boolean,
-  direct: boolean,
-  storeId: StoreId,
-  synced: LogPosition,
-): Task<Segment> {
+export function* createSegment(files: Files, plan: SegmentPlan, direct: boolean): Task<Segment> {
+  const { number, blocks, bytes } = plan;
   const name = { kind: FileKind.log, number };
   const file = yield* files.open(name, FileFlag.create | (blocks && direct ? FileFlag.direct : 0));
   const header = reserveRegion(BLOCK_BYTES);
@@ -66,7 +64,7 @@ export function* createSegment(
     yield* files.allocate(file, 0, bytes, blocks);
     // Its last block gives the file its size where the system reserves nothing.
     if (!blocks) yield* files.write(file, header, bytes - BLOCK_BYTES, BLOCK_BYTES);
-    encodeHeader(header, number, bytes, blocks, storeId, synced);
+    encodeHeader(header, plan, false);
     yield* files.write(file, header, 0, BLOCK_BYTES);
     yield* files.sync(file);
     yield* files.syncDirectory();
@@ -77,7 +75,37 @@ export function* createSegment(
   } finally {
     releaseRegion(header.id);
   }
-  return { number, file, blocks, bytes, writtenTo: 0, syncedTo: 0 };
+  return { number, mark: 0, file, blocks, bytes, writtenTo: 0, syncedTo: 0 };
+}
+
+/**
+ * Makes a segment in blocks of a file that was one: its space is there and written. Its frames carry a mark that nobody can know
+ * beforehand, so that nothing which stands in the file is taken for one of them. A failure leaves no file behind.
+ */
+export function* reuseSegment(files: Files, plan: SegmentPlan, spare: OpenFile): Task<Segment> {
+  const { number, blocks, bytes } = plan;
+  const file: OpenFile = { ...spare, kind: FileKind.log, number };
+  let name: FileName = spare;
+  // With the first frame's place: nothing stands there until it is written, as in a new file.
+  const front = reserveRegion(2 * BLOCK_BYTES);
+  try {
+    // From here on the file must not come back under the name that it had as a segment.
+    yield* files.syncDirectory();
+    front.u8.fill(0, BLOCK_BYTES, 2 * BLOCK_BYTES);
+    const mark = encodeHeader(front, plan, true);
+    yield* files.write(spare, front, 0, 2 * BLOCK_BYTES);
+    yield* files.sync(spare);
+    yield* files.rename(spare, file);
+    name = file;
+    yield* files.syncDirectory();
+    return { number, mark, file, blocks, bytes, writtenTo: 0, syncedTo: 0 };
+  } catch (error) {
+    yield* files.close(spare);
+    yield* files.unlink(name);
+    throw error;
+  } finally {
+    releaseRegion(front.id);
+  }
 }
 
 /** Closes and removes a segment. REQUIRES: the manifest no longer names it. */
@@ -96,9 +124,11 @@ export function decodeSegmentHeader(region: Region): SegmentHeader | string {
   if (version !== LOG_VERSION) {
     return `it has format version ${version}, this library knows ${LOG_VERSION}`;
   }
+  const way = u32[LogSegmentHeader.way >> 2];
   return {
     checksum,
-    blocks: u32[LogSegmentHeader.blocks >> 2] === 1,
+    mark: (way & SegmentWay.reused) !== 0 ? checksum : 0,
+    blocks: (way & SegmentWay.blocks) !== 0,
     number: f64[LogSegmentHeader.segment >> 3],
     bytes: f64[LogSegmentHeader.bytes >> 3],
     storeId: {
@@ -119,26 +149,24 @@ export function isOfLaterVersion({ u8, u32 }: Region): boolean {
     u32[LogSegmentHeader.version >> 2] > LOG_VERSION;
 }
 
-function encodeHeader(
-  region: Region,
-  number: number,
-  bytes: number,
-  blocks: boolean,
-  storeId: StoreId,
-  synced: LogPosition,
-): void {
+/** Returns the mark of the segment's frames. */
+function encodeHeader(region: Region, plan: SegmentPlan, isReused: boolean): number {
+  const { number, blocks, bytes, storeId, synced } = plan;
   const { u8, u32, f64 } = region;
   u8.fill(0, 0, BLOCK_BYTES);
   u32[LogSegmentHeader.magic >> 2] = LOG_MAGIC;
   u32[LogSegmentHeader.version >> 2] = LOG_VERSION;
-  u32[LogSegmentHeader.blocks >> 2] = blocks ? 1 : 0;
+  u32[LogSegmentHeader.way >> 2] = (blocks ? SegmentWay.blocks : 0) |
+    (isReused ? SegmentWay.reused : 0);
   f64[LogSegmentHeader.segment >> 3] = number;
   u32[LogSegmentHeader.storeIdLow >> 2] = storeId.low;
   u32[LogSegmentHeader.storeIdHigh >> 2] = storeId.high;
   f64[LogSegmentHeader.syncedSegment >> 3] = synced.segment;
   f64[LogSegmentHeader.syncedOffset >> 3] = synced.offset;
   f64[LogSegmentHeader.bytes >> 3] = bytes;
-  u32[LogSegmentHeader.checksum >> 2] = checksumOfHeader(u8);
+  const checksum = checksumOfHeader(u8);
+  u32[LogSegmentHeader.checksum >> 2] = checksum;
+  return isReused ? checksum : 0;
 }
 
 /** Over every byte of the header behind the checksum itself. */

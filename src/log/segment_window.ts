@@ -6,7 +6,7 @@ import type { Files, OpenFile } from "../native/files.ts";
 import { BLOCK_BYTES, LogFrame } from "../native/layout.gen.ts";
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
 import type { Task } from "../native/task.ts";
-import { damage, frameBytes, isSound, roundUp } from "./frame.ts";
+import { damage, frameBytes, type FrameOrigin, isSound, roundUp } from "./frame.ts";
 
 /** What it shows at once, unless one frame is larger. */
 const WINDOW_BYTES = 2 << 20;
@@ -82,10 +82,12 @@ export class SegmentWindow {
    * Up to where the segment must be shown to tell whether a frame follows at an offset; `undefined`: none does, or what is
    * shown tells.
    */
-  bytesNeeded(offset: number): number | undefined {
+  bytesNeeded(origin: FrameOrigin, offset: number): number | undefined {
     for (const place of [offset, roundUp(offset)]) {
       const header = place + LogFrame.BYTES;
-      const end = header <= this.#end && this.#isHeader(place) ? this.#frameEnd(place) : header;
+      const end = header <= this.#end && this.#isHeader(origin, place)
+        ? this.#frameEnd(place)
+        : header;
       if (end > this.#end && end <= this.#limit) return end;
     }
     return undefined;
@@ -93,6 +95,7 @@ export class SegmentWindow {
 
   /** Visits every sound frame at a block's start from `start` up to `limit`: where it is in the region. */
   *search(
+    origin: FrameOrigin,
     start: number,
     limit: number,
     path: string,
@@ -104,23 +107,22 @@ export class SegmentWindow {
         if (!(yield* this.#showData(place, place + LogFrame.BYTES))) return;
         if (place + LogFrame.BYTES > this.#end) return;
       }
-      if (!this.#isHeader(place)) continue;
+      if (!this.#isHeader(origin, place)) continue;
       const end = this.#frameEnd(place);
       if (end > limit) continue;
       left -= end - place;
       if (left < 0) throw damage(path, start, "what follows looks like frames, and is none");
       yield* this.#showData(place, end);
       const at = place - this.#base;
-      if (isSound(this.region, this.#file!.number, at, this.#end - this.#base)) {
+      if (isSound(this.region, origin, at, this.#end - this.#base)) {
         visit(this.region, at);
       }
     }
   }
 
   /** Whether something that says that it is a frame of this segment stands at a place that is shown. */
-  #isHeader(place: number): boolean {
-    const segment = this.region.f64[(place - this.#base + LogFrame.segment) >> 3];
-    return segment === this.#file!.number;
+  #isHeader({ number }: FrameOrigin, place: number): boolean {
+    return this.region.f64[(place - this.#base + LogFrame.segment) >> 3] === number;
   }
 
   #frameEnd(place: number): number {

@@ -127,7 +127,7 @@ export const SYMBOLS = {
     result: "i32",
   },
   varve_frame_check: {
-    parameters: ["i32", "f64", "f64", "f64"],
+    parameters: ["i32", "f64", "f64", "f64", "u32"],
     result: "i32",
   },
   varve_run_check: {

@@ -67,7 +67,7 @@ export class Events {
   }
 
   /** Runs a task whose failure costs only space: it becomes an `"error"` event. */
-  *reporting(task: Task<void>): Task<void> {
+  *reporting(task: Task<unknown>): Task<void> {
     try {
       yield* task;
     } catch (error) {

@@ -8,6 +8,7 @@
 import { VarveError } from "../base/errors.ts";
 import { Histogram } from "../base/histogram.ts";
 import type { Pipeline } from "../commit/pipeline.ts";
+import type { Segment } from "../log/segment.ts";
 import type { Memtable } from "../memtable/memtable.ts";
 import type { Files } from "../native/files.ts";
 import { FileKind } from "../native/layout.gen.ts";
@@ -111,7 +112,13 @@ export class Flusher {
 
   *#run(): Task<void> {
     for (let family = this.#oldest(); family !== undefined; family = this.#oldest()) {
-      yield* this.#flush(family, family.frozen[0]);
+      try {
+        yield* this.#flush(family, family.frozen[0]);
+      } catch (error) {
+        const isFull = error instanceof VarveError && error.code === "ERR_NO_SPACE";
+        // A full disk has room again when the log gives up what it keeps for later.
+        if (!isFull || !(yield* this.pipeline.log.dropSpares())) throw error;
+      }
       if (this.#stopped) return;
     }
   }
@@ -199,10 +206,19 @@ export class Flusher {
       removed = log.segments.map(({ number }) => number).filter((number) => number < first);
       return removed.length === 0 ? undefined : { removedLogs: removed };
     });
-    for (const segment of log.remove(removed)) {
-      yield* this.events.reporting(this.files.close(segment.file));
-      yield* this.retention.remove([segment.file]);
-    }
+    for (const segment of log.remove(removed)) yield* this.#removeLog(segment);
+  }
+
+  *#removeLog(segment: Segment): Task<void> {
+    const { log } = this.pipeline;
+    let isKept = false;
+    const keep = function* () {
+      isKept = yield* log.keep(segment);
+    };
+    if (!this.retention.isHeld) yield* this.events.reporting(keep());
+    if (isKept) return;
+    yield* this.events.reporting(this.files.close(segment.file));
+    yield* this.retention.remove([segment.file]);
   }
 
   *#discard(table: Table): Task<void> {

@@ -12,7 +12,7 @@ import { inParallel, type Task } from "../native/task.ts";
 import { isSound } from "../log/frame.ts";
 import type { FamilyTarget, MemtableSink, RunVisitor } from "../log/frame_walk.ts";
 import { closeSegments, type Replayed, replayLog } from "../log/replay.ts";
-import { SEGMENT_START } from "../log/segment.ts";
+import { decodeSegmentHeader, SEGMENT_START } from "../log/segment.ts";
 import { Family } from "../tree/family.ts";
 import type { Manifest } from "../tree/manifest.ts";
 import { openTable } from "../tree/tables.ts";
@@ -262,7 +262,9 @@ function* holdsFrames(files: Files, name: FileName): Task<boolean> {
   const region = reserveRegion(Math.max(bytes, BLOCK_BYTES));
   try {
     const read = yield* files.read(file, region, 0, bytes);
-    return isSound(region, name.number, SEGMENT_START, read);
+    const header = decodeSegmentHeader(region);
+    const mark = typeof header === "string" ? 0 : header.mark;
+    return isSound(region, { number: name.number, mark }, SEGMENT_START, read);
   } finally {
     releaseRegion(region.id);
     yield* files.close(file);

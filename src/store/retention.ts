@@ -12,6 +12,11 @@ export class Retention {
 
   constructor(readonly files: Files, readonly events: Events) {}
 
+  /** Whether somebody reads files by name. */
+  get isHeld(): boolean {
+    return this.#holders > 0;
+  }
+
   /** Runs a task that finds every file which the manifest names when it begins. */
   *during<T>(task: Task<T>): Task<T> {
     this.#holders++;

@@ -564,6 +564,7 @@ export class Store {
     this.sharing?.leaving();
     for (const family of this.families.all()) family.release();
     for (const { file } of this.log.all()) yield* this.files.close(file);
+    yield* this.events.reporting(this.log.dropSpares());
     yield* this.#familyFile.close();
     yield* this.values.close();
     yield* this.manifest.close();

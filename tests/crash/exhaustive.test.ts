@@ -129,8 +129,10 @@ test("the programs do what they are there for", async () => {
   };
   const rollovers = await did("a manifest that is begun anew, again and again", / to CURRENT$/);
   assert.ok(rollovers > 3, `${rollovers} pointers were renamed`);
-  const segments = await did("log segments that flushes let go", / unlink .*\.log$/);
+  const segments = await did("log segments that flushes let go", / (unlink|rename) .*\.log\b/);
   assert.ok(segments > 1, `${segments} segments went`);
+  const again = await did("log segments that are written again", /\.temporary to .*\.log$/);
+  assert.ok(again > 1, `${again} segments were written again`);
   const tables = await did("volatile writes between others, flushed and not", / create .*\.table$/);
   assert.ok(tables > 3, `${tables} tables were made`);
   const compacted = await did("tables that are compacted", / unlink .*\.table$/);

@@ -22,6 +22,18 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "    yield* files.syncDirectory();\n",
   },
   {
+    name: "a reused segment's header is not synced",
+    file: "src/log/segment.ts",
+    from: "    yield* files.sync(spare);\n",
+    to: "",
+  },
+  {
+    name: "a log segment that a checkpoint copies is written again",
+    file: "src/store/flusher.ts",
+    from: "if (!this.retention.isHeld) yield*",
+    to: "yield*",
+  },
+  {
     name: "a sync group is acknowledged without its sync",
     file: "src/log/log.ts",
     from: "if (durable) flags |= JobFlag.durable;",

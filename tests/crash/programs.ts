@@ -94,6 +94,21 @@ export const PROGRAMS: Readonly<Record<string, readonly StoreOperation[]>> = {
     write({ "default/a": 30_000 }, "buffered"),
     write({ "default/b": 30_000 }),
   ],
+  "log segments that are written again": [
+    write({ "default/a": 30_000 }),
+    write({ "default/b": 30_000 }),
+    flush,
+    write({ "default/c": 30_000 }, "sync", false),
+    write({ "default/d": 20_000 }),
+    flush,
+    write({ "default/e": 30_000 }),
+    write({ "default/a": 25_000 }, "buffered"),
+    write({ "default/b": 30_000 }),
+    flush,
+    write({ "default/c": 100 }),
+    write({ "default/d": 30_000 }),
+    write({ "default/e": 4 }, "buffered"),
+  ],
   "a manifest that is begun anew, again and again": [
     write({ "default/a": 1 }),
     ...Array.from({ length: 6 }, (_, round): StoreOperation[] => [

@@ -76,7 +76,7 @@ class Segment {
 
   walk(sink: EntrySink, limits: readonly number[] = [this.end]): FrameWalk {
     const walk = new FrameWalk(sink);
-    walk.begin(SEGMENT, true, 0);
+    walk.begin({ number: SEGMENT, mark: 0 }, true, 0);
     for (const limit of limits) walk.run(sink, { region: this.region, base: 0 }, limit, "a.log");
     return walk;
   }

@@ -90,10 +90,10 @@ test("a thousand regions by turns: no address is given twice, and none moves", (
 
 test("arguments of frame checks outside a region are a code", () => {
   const { id, bytes } = reserveRegion(ONE);
-  assert.equal(call.varve_frame_check(id, 0, bytes, 1), 1, "zeros are an empty place");
+  assert.equal(call.varve_frame_check(id, 0, bytes, 1, 0), 1, "zeros are an empty place");
   for (const [from, to] of [[0, bytes + 1], [8, 4], [-1, 8], [NaN, 8], [0.5, 8], [0, Infinity]]) {
-    assert.equal(call.varve_frame_check(id, from, to, 1), Code.invalid);
+    assert.equal(call.varve_frame_check(id, from, to, 1, 0), Code.invalid);
   }
   releaseRegion(id);
-  assert.equal(call.varve_frame_check(id, 0, 8, 1), Code.closed);
+  assert.equal(call.varve_frame_check(id, 0, 8, 1, 0), Code.closed);
 });

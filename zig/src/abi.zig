@@ -245,6 +245,9 @@ pub const LogWriteJob = extern struct {
     frame_checksum: u32,
     /// Out: where the next frame starts if nothing is synced between (the caller rounds up after a sync).
     end_offset: f64,
+    /// As the frame has it.
+    mark: u32,
+    reserved: u32,
     sync_files: [log_sync_files_max]i32,
     extents: [log_extents_max]Extent,
 };
@@ -501,8 +504,8 @@ pub const LogSegmentHeader = extern struct {
     checksum: u32,
     magic: u32,
     version: u32,
-    /// 1: whole blocks (direct way); 0: unaligned (buffered way).
-    blocks: u32,
+    /// `SegmentWay`.
+    way: u32,
     segment: f64,
     store_id_low: u32,
     store_id_high: u32,
@@ -513,12 +516,20 @@ pub const LogSegmentHeader = extern struct {
     bytes: f64,
 };
 
+pub const SegmentWay = struct {
+    /// Whole blocks (direct way); else unaligned (buffered way).
+    pub const blocks: u32 = 1;
+    /// The file was an older segment: its frames are those that carry the header's checksum.
+    pub const reused: u32 = 2;
+};
+
 /// Stands before the entries of one group. The checksum covers header (behind it) and payload.
 pub const LogFrame = extern struct {
     checksum: u32,
     payload_bytes: u32,
     chain: u32,
-    reserved: u32,
+    /// Checksum of the segment's header if the segment is reused, else zero.
+    mark: u32,
     segment: f64,
     synced_segment: f64,
     synced_offset: f64,
@@ -593,6 +604,9 @@ pub const LogWalk = extern struct {
     /// Its checksum, if there was one: `is_first` is 0.
     chain: u32,
     is_first: u32,
+    /// As the segment's frames have it.
+    mark: u32,
+    reserved: u32,
     /// The furthest place that a frame says was synced.
     synced_segment: f64,
     synced_offset: f64,
@@ -990,7 +1004,7 @@ pub const shared_enums = .{
     EntryType, Compression,   MergeOperator,    BoundKind,   WorkerState, RequestState,
     WalkMode,  WalkStop,      CompactionResult, ChainAnswer,
 };
-pub const shared_flags = .{ .{ "FileFlag", FileFlag }, .{ "JobFlag", JobFlag }, .{ "OpenFlag", OpenFlag }, .{ "SubmissionFlag", SubmissionFlag } };
+pub const shared_flags = .{ .{ "FileFlag", FileFlag }, .{ "JobFlag", JobFlag }, .{ "OpenFlag", OpenFlag }, .{ "SubmissionFlag", SubmissionFlag }, .{ "SegmentWay", SegmentWay } };
 
 comptime {
     for (.{ FileJob, LogWriteJob, TableJob, CompactionJob, GetJob, CursorJob, BlobWriteJob, BlobReadJob }) |Record| {

@@ -237,13 +237,13 @@ pub export fn varve_word_wake(id: i32, offset: u32) i32 {
     return words.wake(id, offset);
 }
 
-/// The frame between `offset` and `limit` of a region: `log_writer.Check`.
-pub export fn varve_frame_check(id: i32, offset: f64, limit: f64, segment: f64) i32 {
+/// The frame between `offset` and `limit` of a region: `log_writer.Check`. `segment` and `mark`: as the frame has to have them.
+pub export fn varve_frame_check(id: i32, offset: f64, limit: f64, segment: f64, mark: u32) i32 {
     const from = file_jobs.whole(offset) orelse return invalid;
     const to = file_jobs.whole(limit) orelse return invalid;
     if (to < from) return invalid;
     const bytes = region.part(id, from, to - from) orelse return if (region.slice(id) == null) closed else invalid;
-    return @intFromEnum(log_writer.check(bytes, segment));
+    return @intFromEnum(log_writer.check(bytes, .{ .segment = segment, .mark = mark }));
 }
 
 /// The bytes of the run between `offset` and `limit` of a region if it is sound, else `Code.corruption`.

@@ -113,7 +113,7 @@ const Walker = struct {
         if (offset % 8 != 0) return error.Invalid;
         for ([_]u64{ offset, std.mem.alignForward(u64, offset, abi.block_bytes) }) |at| {
             if (at > self.bytes.len) continue;
-            if (log_writer.check(self.bytes[at..], request.segment) != .valid) continue;
+            if (log_writer.check(self.bytes[at..], .{ .segment = request.segment, .mark = request.mark }) != .valid) continue;
             const frame = std.mem.bytesToValue(abi.LogFrame, self.bytes[at..][0..frame_bytes]);
             if (request.is_first == 0 and frame.chain != request.chain) continue;
             const is_later = frame.synced_segment > request.synced_segment or

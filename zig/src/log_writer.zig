@@ -52,7 +52,7 @@ fn write(store: *Store, job: *abi.LogWriteJob) i64 {
         .checksum = 0,
         .payload_bytes = @intCast(payload),
         .chain = job.chain,
-        .reserved = 0,
+        .mark = job.mark,
         .segment = job.segment,
         .synced_segment = job.synced_segment,
         .synced_offset = job.synced_offset,
@@ -167,13 +167,16 @@ pub const Check = enum(i32) {
     invalid = 2,
 };
 
+/// What a segment's frames carry: in a reused one there are older frames, and whatever else users wrote there.
+pub const Origin = struct { segment: f64, mark: u32 = 0 };
+
 /// The frame at the front of `bytes`, which end where the file, or what was read of it, does.
-pub fn check(bytes: []const u8, segment: f64) Check {
+pub fn check(bytes: []const u8, origin: Origin) Check {
     if (bytes.len < header_bytes) return if (std.mem.allEqual(u8, bytes, 0)) .empty else .invalid;
     if (std.mem.allEqual(u8, bytes[0..header_bytes], 0)) return .empty;
     const frame = std.mem.bytesToValue(abi.LogFrame, bytes[0..header_bytes]);
     if (frame.payload_bytes > bytes.len - header_bytes) return .invalid;
-    if (frame.segment != segment) return .invalid;
+    if (frame.segment != origin.segment or frame.mark != origin.mark) return .invalid;
     const covered = bytes[checksum_bytes .. header_bytes + frame.payload_bytes];
     return if (checksum.crc32c(covered) == frame.checksum) .valid else .invalid;
 }

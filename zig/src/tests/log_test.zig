@@ -67,9 +67,9 @@ test "log_write frames its extents so that check() finds them, buffered and in b
                     const bytes = try readBack(&fixture, file, 1 << 20);
                     try testing.expectEqual(end, bytes.len);
                     const frame = bytes[4096..];
-                    try testing.expectEqual(.valid, log_writer.check(frame, 5));
-                    try testing.expectEqual(.invalid, log_writer.check(frame, 6));
-                    try testing.expectEqual(.empty, log_writer.check(bytes[0..4096], 5));
+                    try testing.expectEqual(.valid, log_writer.check(frame, .{ .segment = 5 }));
+                    try testing.expectEqual(.invalid, log_writer.check(frame, .{ .segment = 6 }));
+                    try testing.expectEqual(.empty, log_writer.check(bytes[0..4096], .{ .segment = 5 }));
                     try testing.expect(std.mem.eql(u8, frame[header_bytes..][0..payload], fixture.bytes()[0..payload]));
                     try testing.expect(std.mem.allEqual(u8, frame[header_bytes + payload ..], 0));
                     const found = std.mem.bytesToValue(abi.LogFrame, frame[0..header_bytes]);
@@ -98,7 +98,18 @@ test "log_write carries out a frame larger than the staging buffer" {
     job.file = file;
     job.bytes = @floatFromInt(end);
     try testing.expectEqual(0, try fixture.run(2));
-    try testing.expectEqual(.valid, log_writer.check(fixture.bytes()[0..end], 5));
+    try testing.expectEqual(.valid, log_writer.check(fixture.bytes()[0..end], .{ .segment = 5 }));
+}
+
+test "a frame of a reused segment counts by its mark" {
+    var fixture = try Fixture.init(false);
+    defer fixture.deinit();
+    const file = try fixture.create(.log, 5, abi.FileFlag.direct);
+    prepare(&fixture, file, abi.JobFlag.blocks | abi.JobFlag.durable, 4096, &.{8}).mark = 9;
+    try testing.expectEqual(0, try fixture.run(1));
+    const frame = (try readBack(&fixture, file, 1 << 20))[4096..];
+    try testing.expectEqual(.valid, log_writer.check(frame, .{ .segment = 5, .mark = 9 }));
+    for ([_]u32{ 0, 8 }) |other| try testing.expectEqual(.invalid, log_writer.check(frame, .{ .segment = 5, .mark = other }));
 }
 
 test "log_write refuses what it was not made for" {
@@ -128,19 +139,19 @@ test "check() refuses every flipped bit, every cut, and lengths beyond the limit
     _ = prepare(&fixture, file, 0, 0, &.{100});
     try testing.expectEqual(0, try fixture.run(1));
     const bytes = try readBack(&fixture, file, 4096);
-    try testing.expectEqual(.valid, log_writer.check(bytes, 5));
+    try testing.expectEqual(.valid, log_writer.check(bytes, .{ .segment = 5 }));
     const frame_bytes = header_bytes + 100;
     for (0..frame_bytes * 8) |bit| {
         bytes[bit / 8] ^= @as(u8, 1) << @intCast(bit % 8);
         defer bytes[bit / 8] ^= @as(u8, 1) << @intCast(bit % 8);
-        try testing.expectEqual(.invalid, log_writer.check(bytes, 5));
+        try testing.expectEqual(.invalid, log_writer.check(bytes, .{ .segment = 5 }));
     }
-    for (1..frame_bytes) |length| try testing.expectEqual(.invalid, log_writer.check(bytes[0..length], 5));
-    try testing.expectEqual(.empty, log_writer.check(bytes[0..0], 5));
-    try testing.expectEqual(.valid, log_writer.check(bytes[0..frame_bytes], 5));
+    for (1..frame_bytes) |length| try testing.expectEqual(.invalid, log_writer.check(bytes[0..length], .{ .segment = 5 }));
+    try testing.expectEqual(.empty, log_writer.check(bytes[0..0], .{ .segment = 5 }));
+    try testing.expectEqual(.valid, log_writer.check(bytes[0..frame_bytes], .{ .segment = 5 }));
 
     // A length that a correct checksum vouches for is still compared with what is there.
     std.mem.writeInt(u32, bytes[4..8], 0xffff_fff0, .little);
     std.mem.writeInt(u32, bytes[0..4], checksum.crc32c(bytes[4..]), .little);
-    try testing.expectEqual(.invalid, log_writer.check(bytes, 5));
+    try testing.expectEqual(.invalid, log_writer.check(bytes, .{ .segment = 5 }));
 }

@@ -82,7 +82,7 @@ const Setting = struct {
 
     /// Where the sound frame at an offset ends.
     fn frameAfter(_: *const Setting, log: []const u8, offset: usize) !usize {
-        try testing.expectEqual(.valid, log_writer.check(log[offset..], segment));
+        try testing.expectEqual(.valid, log_writer.check(log[offset..], .{ .segment = segment }));
         const frame = std.mem.bytesToValue(abi.LogFrame, log[offset..][0..@sizeOf(abi.LogFrame)]);
         return offset + @sizeOf(abi.LogFrame) + frame.payload_bytes;
     }
@@ -266,7 +266,7 @@ test "a log write that fails ends the lease for everybody behind it, and no numb
     var offset: usize = 4096;
     for (0..acknowledged) |_| offset = try setting.frameAfter(log, offset);
     // A failed write leaves nothing, or a part.
-    try testing.expect(log_writer.check(log[offset..], segment) != .valid);
+    try testing.expect(log_writer.check(log[offset..], .{ .segment = segment }) != .valid);
 
     const shared = setting.fixture.store.core.shared();
     const seen = acknowledged * entries;

@@ -28,12 +28,6 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "",
   },
   {
-    name: "a log segment that a checkpoint copies is written again",
-    file: "src/store/flusher.ts",
-    from: "if (!this.retention.isHeld) yield*",
-    to: "yield*",
-  },
-  {
     name: "a sync group is acknowledged without its sync",
     file: "src/log/log.ts",
     from: "if (durable) flags |= JobFlag.durable;",

@@ -276,8 +276,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a frame of another segment counts",
     file: "zig/src/log_writer.zig",
-    from: "    if (frame.segment != segment) return .invalid;\n",
-    to: "    _ = segment;\n",
+    from: "frame.segment != origin.segment or ",
+    to: "",
   },
   {
     name: "a frame counts whatever its checksum says",

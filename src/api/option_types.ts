@@ -117,7 +117,10 @@ export interface OpenOptions<
    * `stats().directIo` says what was granted. Default: `"auto"`.
    */
   directIo?: "auto" | boolean;
-  /** The size of a segment of the log, in bytes. From 64 KiB; default: 64 MiB. */
+  /**
+   * The size of a segment of the log, in bytes. From 64 KiB; default: 64 MiB. Where writes are durable, up to four that are no longer
+   * needed are kept until the store is closed, and written again.
+   */
   walSegmentSize?: number;
   /** Threads that wait for the disk, 1 to 64. Default: 4. */
   ioThreads?: number;

@@ -20,9 +20,9 @@ import type { Retention } from "./retention.ts";
 const TOTAL_STOP_FACTOR = 1.25;
 /** Looking at every family takes its time: done once in so many committed bytes, and always while something is full. */
 const LOOK_EVERY_BYTES_MIN = 16 * 1024;
-const LOOK_EVERY_BYTES_MAX = 4 << 20;
+const LOOK_EVERY_BYTES_MAX = 8 << 20;
 /** The same as a share of one memtable, or of all: it may be late by so much. */
-const LOOK_EVERY_SHARE = 1 / 32;
+const LOOK_EVERY_SHARE = 1 / 8;
 /** How full the memtable is when the segment is made that is to begin with the next one, and when both are begun. */
 const PREPARE_TURN_FILL = 0.75;
 const TURN_FILL = 0.9;

@@ -123,21 +123,30 @@ test("a replay in pieces: frames on both sides of a piece's end, and larger than
     blobThreshold: Infinity,
   });
   const expected = new Map<string, string>();
-  for (let index = 0; index < 60; index++) {
-    // One and a half mebibytes on average, and now and then more than any piece.
-    const value = `${index} `.repeat(index % 10 === 9 ? 2_000_000 : 10_000 + 7_919 * index);
+  const put = async (index: number, count: number): Promise<void> => {
+    const value = `${index} `.repeat(count);
     await db.put(`key ${index}`, value);
     expected.set(`default/key ${index}`, value);
+  };
+  for (let index = 0; index < 60; index++) {
+    // One and a half mebibytes on average, and now and then more than any piece.
+    await put(index, index % 10 === 9 ? 2_000_000 : 10_000 + 7_919 * index);
   }
-  const killed = imageOf(directory);
+  // The newest: what older ones hold may be in tables.
+  const newestOf = (image: ReturnType<typeof imageOf>): string =>
+    logNames(image).findLast((name) => usedBytes(image.get(name)!) > BLOCK_BYTES)!;
+  let killed = imageOf(directory);
+  for (let index = 60; usedBytes(killed.get(newestOf(killed))!) < 7 << 20; index++) {
+    await put(index, 400_000);
+    killed = imageOf(directory);
+  }
   await db.sync();
   await db.put("known", "by this frame, what was before is synced");
   const synced = imageOf(directory);
   await db.close();
   assert.deepEqual(reopen(killed).entries, expected);
 
-  // The newest: what older ones hold may be in tables.
-  const name = logNames(synced).findLast((each) => usedBytes(synced.get(each)!) > BLOCK_BYTES)!;
+  const name = newestOf(synced);
   const content = synced.get(name)!;
   for (const offset of [BLOCK_BYTES + 1, 3 << 20]) {
     assert.ok(offset < usedBytes(content) - (3 << 20), "more than a piece lies behind");

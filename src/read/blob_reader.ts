@@ -2,12 +2,12 @@
 import type { ValueMemory } from "../blob/value_memory.ts";
 import { type ValueAddress, writeAddress } from "../format/blob_address.ts";
 import type { Files } from "../native/files.ts";
-import { BlobReadJob, Lane, Opcode } from "../native/layout.gen.ts";
+import { BlobReadJob, FileKind, Lane, Opcode, VALUE_BYTES_MAX } from "../native/layout.gen.ts";
 import { native } from "../native/library.ts";
 import { takeJob, type Task } from "../native/task.ts";
 import { WOULD_BLOCK } from "./pending.ts";
 import type { ValueDecoder } from "./value_decoder.ts";
-import { tableError, tableJobError } from "./table_failure.ts";
+import { damaged, tableError, tableJobError } from "./table_failure.ts";
 
 const ATTEMPT = "Cannot read";
 
@@ -30,6 +30,7 @@ export class BlobReader {
 
   /** Straight into the result's own memory. */
   read<V>(address: ValueAddress, decoder: ValueDecoder<V>): V {
+    this.#requirePossible(address);
     const { number, offset, bytes, checksum } = address;
     const value = new Uint8Array(new ArrayBuffer(bytes));
     const { varve_blob_read } = native().call;
@@ -47,6 +48,7 @@ export class BlobReader {
     address: ValueAddress,
     decoder: ValueDecoder<V>,
   ): Task<V | typeof WOULD_BLOCK> {
+    this.#requirePossible(address);
     const { jobs } = this.files;
     const region = this.memory.take(address.bytes);
     try {
@@ -68,6 +70,12 @@ export class BlobReader {
     } finally {
       this.memory.give(region);
     }
+  }
+
+  /** Memory is taken for what an address claims, before its segment is asked; nobody writes a value beyond the bound. */
+  #requirePossible({ number, offset, bytes }: ValueAddress): void {
+    if (bytes <= VALUE_BYTES_MAX) return;
+    throw damaged(this.files, ATTEMPT, { kind: FileKind.blob, number }, offset);
   }
 
   #count(bytes: number): void {

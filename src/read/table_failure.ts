@@ -27,7 +27,12 @@ export function tableJobError(files: Files, job: number, attempt: string): Varve
   return damaged(files, attempt, { kind, number: Math.abs(detail) }, offset);
 }
 
-function damaged(files: Files, attempt: string, name: FileName, offset: number): VarveError {
+export function damaged(
+  files: Files,
+  attempt: string,
+  name: FileName,
+  offset: number,
+): VarveError {
   const path = files.path(name);
   return nativeError(Code.corruption, `${attempt} '${path}'`, { path, offset });
 }

@@ -14,6 +14,7 @@ import {
   MANIFEST_HEADER_BYTES,
 } from "../../src/format/manifest_file.ts";
 import {
+  BlobAddress,
   BLOCK_BYTES,
   EntryType,
   LogEntry,
@@ -23,7 +24,15 @@ import {
 } from "../../src/native/layout.gen.ts";
 import { native } from "../../src/native/library.ts";
 import { below, chanceOf, isWhole, randomBytes } from "./chance.ts";
-import { closedStore, type Files, killedStore, look, withFile } from "./specimen.ts";
+import {
+  closedStore,
+  diskWith,
+  type Files,
+  killedStore,
+  look,
+  openOn,
+  withFile,
+} from "./specimen.ts";
 
 const ROUNDS = isWhole ? 20_000 : 500;
 /** The files take some hundred kilobytes; a length that was believed takes gigabytes. */
@@ -141,28 +150,68 @@ test("a pointer to a manifest whose number is too large for a number is ERR_CORR
 // Nobody writes such an entry, so replay takes it for what it is.
 test("a log with a range delete that ends before it begins is ERR_CORRUPTION", async () => {
   const { files } = await killedStore();
+  let changed = 0;
+  const made = withEntriesChanged(files, (log, entry) => {
+    if (typeAt(log, entry) !== EntryType.deleteRange) return;
+    const key = entry + LogEntry.BYTES;
+    assert.equal(String.fromCharCode(log.getUint8(key), log.getUint8(key + 4)), "bc");
+    log.setUint8(key + 4, "a".charCodeAt(0));
+    changed++;
+  });
+  assert.equal(changed, 1);
+  assert.equal(await look(made), "ERR_CORRUPTION");
+});
+
+// Memory was taken for whatever length an address claimed, and the segment asked after that.
+test("a value that claims more bytes than its segment has is ERR_CORRUPTION to every reader", async () => {
+  const { files } = await killedStore();
+  for (const bytes of [300_000, 500_000_000, 2 ** 30, 2 ** 30 + 1, 2 ** 32 - 1]) {
+    let changed = 0;
+    const made = withEntriesChanged(files, (log, entry) => {
+      const length = entry + LogEntry.BYTES + 4 + BlobAddress.bytes;
+      if (typeAt(log, entry) !== EntryType.putBlob || log.getUint32(length, true) !== 2_000) return;
+      log.setUint32(length, bytes, true);
+      changed++;
+    });
+    assert.equal(changed, 1);
+    using disk = diskWith(made);
+    await using db = await openOn(disk);
+    const family = await db.columnFamily("left");
+    assert.throws(() => family.getSync("b"), { code: "ERR_CORRUPTION" }, String(bytes));
+    await assert.rejects(family.get("b"), { code: "ERR_CORRUPTION" }, String(bytes));
+    assert.throws(() => [...family.entries()], { code: "ERR_CORRUPTION" }, String(bytes));
+  }
+});
+
+function typeAt(log: DataView, entry: number): number {
+  return log.getUint32(entry, true) & 0xff;
+}
+
+/** The files with the first entry of each frame of the first log segment changed, and the frames sealed again. */
+function withEntriesChanged(
+  files: Files,
+  change: (log: DataView, entry: number) => void,
+): Files {
   const name = [...files.keys()].find((file) => file.endsWith(".log"))!;
   const made = files.get(name)!.slice();
   const view = new DataView(made.buffer);
   const frames = framesOf(made, parseInt(name));
-  let changed = 0;
+  for (const frame of frames) change(view, frame + LogFrame.BYTES + LogRun.BYTES);
+  sealAgain(made, frames);
+  return withFile(files, name, made);
+}
+
+/** Checksums that are right again, and each frame's word of the one before. */
+function sealAgain(log: Uint8Array, frames: readonly number[]): void {
+  const view = new DataView(log.buffer);
   for (const [index, frame] of frames.entries()) {
     const end = frame + LogFrame.BYTES + view.getUint32(frame + LogFrame.payloadBytes, true);
-    const entry = frame + LogFrame.BYTES + LogRun.BYTES;
-    if ((view.getUint32(entry, true) & 0xff) === EntryType.deleteRange) {
-      const key = entry + LogEntry.BYTES;
-      assert.equal(String.fromCharCode(made[key], made[key + 4]), "bc");
-      made[key + 4] = "a".charCodeAt(0);
-      changed++;
-    }
     if (index > 0) {
       view.setUint32(frame + LogFrame.chain, view.getUint32(frames[index - 1], true), true);
     }
-    view.setUint32(frame, checksum(made.slice(frame + 4, end)), true);
+    view.setUint32(frame, checksum(log.slice(frame + 4, end)), true);
   }
-  assert.equal(changed, 1);
-  assert.equal(await look(withFile(files, name, made)), "ERR_CORRUPTION");
-});
+}
 
 /** Where the frames of a segment begin, in order. */
 function framesOf(content: Uint8Array, number: number): number[] {
@@ -189,21 +238,12 @@ test(`log frames whose runs and entries were changed and sealed again (VARVE_SEE
   const refused = await refusals(() => {
     const made = content.slice();
     const view = new DataView(made.buffer);
-    const chosen = below(chance, frames.length);
-    for (const [index, frame] of frames.entries()) {
-      const end = frame + LogFrame.BYTES + view.getUint32(frame + LogFrame.payloadBytes, true);
-      if (index === chosen) {
-        // Of the header only what says how far the log was synced: the rest is what makes it this frame.
-        const from = below(chance, 4) === 0
-          ? frame + LogFrame.syncedSegment
-          : frame + LogFrame.BYTES;
-        disturb(made, from, end, chance);
-      }
-      if (index > 0) {
-        view.setUint32(frame + LogFrame.chain, view.getUint32(frames[index - 1], true), true);
-      }
-      view.setUint32(frame, checksum(made.slice(frame + 4, end)), true);
-    }
+    const frame = frames[below(chance, frames.length)];
+    const end = frame + LogFrame.BYTES + view.getUint32(frame + LogFrame.payloadBytes, true);
+    // Of the header only what says how far the log was synced: the rest is what makes it this frame.
+    const from = below(chance, 4) === 0 ? frame + LogFrame.syncedSegment : frame + LogFrame.BYTES;
+    disturb(made, from, end, chance);
+    sealAgain(made, frames);
     return withFile(files, name, made);
   });
   assert.ok(refused > ROUNDS / 20, `${refused} of ${ROUNDS} were refused`);

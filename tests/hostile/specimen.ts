@@ -120,6 +120,21 @@ export async function killedStore(): Promise<Specimen> {
   return { name: "killed", files, states };
 }
 
+export function diskWith(files: Files): SimulatedDisk {
+  const disk = new SimulatedDisk({ seed: 1 });
+  for (const [name, content] of files) disk.writeFile(`${PATH}/${name}`, content);
+  return disk;
+}
+
+export function openOn(disk: SimulatedDisk): Promise<Varve> {
+  return Varve.open(PATH, {
+    ...SMALL,
+    disk,
+    mergeOperator: JOINING.native,
+    createIfMissing: false,
+  });
+}
+
 /** What a look at a store found: `"intact"`, or the code of the first error. */
 export type Found = "intact" | VarveError["code"];
 
@@ -128,17 +143,11 @@ export type Found = "intact" | VarveError["code"];
  * long; with `states`, what is read is of one of them, and before an error each value is.
  */
 export async function look(files: Files, states?: readonly State[]): Promise<Found> {
-  using disk = new SimulatedDisk({ seed: 1 });
-  for (const [name, content] of files) disk.writeFile(`${PATH}/${name}`, content);
+  using disk = diskWith(files);
   const started = performance.now();
   let found: Found = "intact";
   try {
-    await using db = await Varve.open(PATH, {
-      ...SMALL,
-      disk,
-      mergeOperator: JOINING.native,
-      createIfMissing: false,
-    });
+    await using db = await openOn(disk);
     found = await read(db, states);
   } catch (error) {
     found = codeOf(error);

@@ -133,22 +133,47 @@ pub const BlobSet = struct {
     /// spares a direct read a copy. REQUIRES: `target` has room for the value.
     pub fn read(self: *BlobSet, address: abi.BlobAddress, target: []u8, failure: *Fault) fault.Error!void {
         std.debug.assert(target.len >= address.bytes);
-        const number = file_jobs.whole(address.number) orelse return failure.fail(.invalid);
-        const offset = file_jobs.whole(address.offset) orelse return failure.fail(.invalid);
-        if (offset % abi.block_bytes != 0) return failure.corruptBlob(number, offset);
-        const segment = try self.acquire(number, failure);
-        const opened = segment.file.acquire();
-        defer self.unuse(number, segment, opened >= 0);
-        // A name that is gone: either the segment was removed since the address was read, or it is lost.
-        if (isMissing(opened)) return failure.corruptBlob(number, offset);
-        if (opened < 0) return failure.system(opened);
-        defer segment.file.unuse();
-        const file = segment.file.file.?;
+        const reading = try self.begin(address, failure);
+        defer self.end(reading);
+        const number = reading.number;
+        const offset = reading.offset;
+        const file = reading.segment.file.file.?;
         const crc = if (file.direct and !isAligned(target, address.bytes))
             try readThrough(file, number, offset, target[0..address.bytes], failure)
         else
             try readStraight(file, number, offset, target, address.bytes, failure);
         if (checksumOf(crc, number, offset) != address.checksum) return failure.corruptBlob(number, offset);
+    }
+
+    /// Damage unless the segment's file is long enough for the value: an address that was made to mislead may claim any length,
+    /// and is asked about before memory is taken for a long one.
+    pub fn requireBytes(self: *BlobSet, address: abi.BlobAddress, failure: *Fault) fault.Error!void {
+        const reading = try self.begin(address, failure);
+        defer self.end(reading);
+        const file_bytes = reading.segment.file.file.?.size();
+        if (file_bytes < 0) return failure.system(file_bytes);
+        if (file_bytes < reading.offset + address.bytes) return failure.corruptBlob(reading.number, @intCast(file_bytes));
+    }
+
+    /// The segment's file is open until `end`.
+    const Reading = struct { segment: *Segment, number: u64, offset: u64 };
+
+    fn begin(self: *BlobSet, address: abi.BlobAddress, failure: *Fault) fault.Error!Reading {
+        // What no writer makes is damage too.
+        const number = file_jobs.whole(address.number) orelse return failure.corruptBlob(0, 0);
+        const offset = file_jobs.whole(address.offset) orelse return failure.corruptBlob(number, 0);
+        if (offset % abi.block_bytes != 0 or address.bytes > abi.value_bytes_max) return failure.corruptBlob(number, offset);
+        const segment = try self.acquire(number, failure);
+        const opened = segment.file.acquire();
+        if (opened >= 0) return .{ .segment = segment, .number = number, .offset = offset };
+        self.unuse(number, segment, false);
+        // A name that is gone: either the segment was removed since the address was read, or it is lost.
+        return if (isMissing(opened)) failure.corruptBlob(number, offset) else failure.system(opened);
+    }
+
+    fn end(self: *BlobSet, reading: Reading) void {
+        reading.segment.file.unuse();
+        self.unuse(reading.number, reading.segment, true);
     }
 
     fn acquire(self: *BlobSet, number: u64, failure: *Fault) fault.Error!*Segment {

@@ -6,7 +6,6 @@ const std = @import("std");
 const abi = @import("abi.zig");
 const entry_meaning = @import("entry_meaning.zig");
 const fault = @import("fault.zig");
-const file_jobs = @import("file_jobs.zig");
 const Access = @import("table_reader.zig").Access;
 const BlobSet = @import("blob_set.zig").BlobSet;
 const Fault = fault.Fault;
@@ -40,10 +39,8 @@ pub const BlobValue = struct {
         const address = std.mem.bytesToValue(abi.BlobAddress, stored);
         if (self.held) |held| if (std.mem.eql(u8, &held, stored)) return self.buffer[0..address.bytes];
         if (access == .cached) return failure.fail(.would_block);
-        if (address.bytes > abi.value_bytes_max) {
-            return failure.corruptBlob(file_jobs.whole(address.number) orelse 0, file_jobs.whole(address.offset) orelse 0);
-        }
         self.held = null;
+        if (address.bytes > kept_bytes_max) try self.set.requireBytes(address, failure);
         try self.makeRoom(std.mem.alignForward(usize, @max(address.bytes, 1), abi.block_bytes), failure);
         try self.set.read(address, self.buffer, failure);
         self.held = stored.*;

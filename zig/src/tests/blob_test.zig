@@ -5,6 +5,7 @@ const abi = @import("../abi.zig");
 const blob_set = @import("../blob_set.zig");
 const checksum = @import("../checksum.zig");
 const region = @import("../region.zig");
+const BlobValue = @import("../blob_value.zig").BlobValue;
 const Fault = @import("../fault.zig").Fault;
 const Fixture = @import("store_fixture.zig").Fixture;
 const testing = std.testing;
@@ -165,8 +166,7 @@ test "a value that is damaged, cut off, elsewhere or missing is told, with segme
     other = address;
     for ([_]f64{ -1, 0.5, std.math.nan(f64), 1e300 }) |wrong| {
         other.offset = wrong;
-        var failure: Fault = .{};
-        try testing.expectError(error.Fault, values.fixture.store.blobs.read(other, target, &failure));
+        try values.expectDamage(other, target);
     }
 
     const truncate = values.fixture.prepare(1, .file_truncate, .background);
@@ -176,6 +176,30 @@ test "a value that is damaged, cut off, elsewhere or missing is told, with segme
     var failure: Fault = .{};
     try testing.expectError(error.Fault, values.fixture.store.blobs.read(address, target, &failure));
     try testing.expectEqual(20_000, failure.offset);
+}
+
+test "a value that claims more than its segment holds is damage before memory is taken for it" {
+    for ([_]bool{ false, true }) |real| {
+        var values = try Values.init(real, false);
+        defer values.fixture.deinit();
+        const value = try region.reserve(64 * 1024);
+        defer _ = region.release(value);
+        _ = fill(value, 1);
+        const address = try values.write(value, 8192, 50_000);
+
+        var reader = try BlobValue.init(values.fixture.store.blobs);
+        defer reader.deinit();
+        for ([_]u32{ segment_bytes - 8192 + 1, 500_000_000, abi.value_bytes_max, std.math.maxInt(u32) }) |bytes| {
+            var other = address;
+            other.bytes = bytes;
+            var failure: Fault = .{};
+            try testing.expectError(error.Fault, reader.read(std.mem.asBytes(&other), .disk, &failure));
+            try testing.expect(failure.is(.corruption));
+            try testing.expectEqual(0, reader.buffer.len);
+        }
+        var failure: Fault = .{};
+        try testing.expectEqual(50_000, (try reader.read(std.mem.asBytes(&address), .disk, &failure)).len);
+    }
 }
 
 test "a retired segment is readable while a pin of that time is held, and gone afterwards" {

@@ -111,6 +111,11 @@ export function tooLarge(
   );
 }
 
+/** Whether a failure is that of a full disk, or of a quota. */
+export function isDiskFull(error: unknown): boolean {
+  return error instanceof VarveError && error.code === "ERR_NO_SPACE";
+}
+
 /** What was asked for does not exist here: on this system, in this family, in this version. */
 export function unsupported(message: string, cause?: unknown): VarveError {
   return new VarveError("ERR_UNSUPPORTED", message, { cause });

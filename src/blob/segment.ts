@@ -86,23 +86,23 @@ export function* createBlobSegment(
 ): Task<BlobSegment> {
   const name = { kind: FileKind.blob, number };
   const file = yield* files.open(name, FileFlag.create | (direct ? FileFlag.direct : 0));
+  yield* files.making(file, fillNew(files, file, bytes, storeId));
+  return new BlobSegment(number, file, bytes);
+}
+
+function* fillNew(files: Files, file: OpenFile, bytes: number, storeId: StoreId): Task<void> {
   const header = reserveRegion(BLOCK_BYTES);
   try {
     yield* files.allocate(file, 0, bytes, false);
     // Where the system reserves nothing, the length at least is there: writes then extend no file.
     if ((yield* files.size(file)) < bytes) yield* files.truncate(file, bytes);
-    encodeHeader(header, number, storeId);
+    encodeHeader(header, file.number, storeId);
     yield* files.write(file, header, 0, BLOCK_BYTES);
     yield* files.sync(file);
     yield* files.syncDirectory();
-  } catch (error) {
-    yield* files.close(file);
-    yield* files.unlink(name);
-    throw error;
   } finally {
     releaseRegion(header.id);
   }
-  return new BlobSegment(number, file, bytes);
 }
 
 /** What a segment's header states. */

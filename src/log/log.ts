@@ -27,14 +27,7 @@ import type { Region } from "../native/region.ts";
 import type { Task } from "../native/task.ts";
 import { roundUp } from "./frame.ts";
 import type { Health } from "./health.ts";
-import {
-  createSegment,
-  isUnsynced,
-  removeSegment,
-  reuseSegment,
-  type Segment,
-  SEGMENT_START,
-} from "./segment.ts";
+import { createSegment, isUnsynced, reuseSegment, type Segment, SEGMENT_START } from "./segment.ts";
 import { SpareSegments } from "./spare_segments.ts";
 
 /** A store's first segment; each next one is four times as large, up to `walSegmentSize`. */
@@ -207,7 +200,7 @@ export class Log {
         // The one made ahead is still on record, and must be used or taken back. An edit that failed on its way to the disk
         // may be found there, and then the new file must be, too.
         this.#next = replaced;
-        if (this.health.failure === undefined) yield* removeSegment(this.files, segment);
+        if (this.health.failure === undefined) yield* this.files.remove(segment.file);
         else yield* this.files.close(segment.file);
         throw error;
       }

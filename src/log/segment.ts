@@ -4,7 +4,7 @@
  */
 import type { StoreId } from "../format/manifest_file.ts";
 import type { LogPosition } from "../format/manifest_edit.ts";
-import type { FileName, Files, OpenFile } from "../native/files.ts";
+import type { Files, OpenFile } from "../native/files.ts";
 import {
   BLOCK_BYTES,
   FileFlag,
@@ -59,6 +59,12 @@ export function* createSegment(files: Files, plan: SegmentPlan, direct: boolean)
   const { number, blocks, bytes } = plan;
   const name = { kind: FileKind.log, number };
   const file = yield* files.open(name, FileFlag.create | (blocks && direct ? FileFlag.direct : 0));
+  yield* files.making(file, fillNew(files, file, plan));
+  return { number, mark: 0, file, blocks, bytes, writtenTo: 0, syncedTo: 0 };
+}
+
+function* fillNew(files: Files, file: OpenFile, plan: SegmentPlan): Task<void> {
+  const { blocks, bytes } = plan;
   const header = reserveRegion(BLOCK_BYTES);
   try {
     yield* files.allocate(file, 0, bytes, blocks);
@@ -68,14 +74,9 @@ export function* createSegment(files: Files, plan: SegmentPlan, direct: boolean)
     yield* files.write(file, header, 0, BLOCK_BYTES);
     yield* files.sync(file);
     yield* files.syncDirectory();
-  } catch (error) {
-    yield* files.close(file);
-    yield* files.unlink(name);
-    throw error;
   } finally {
     releaseRegion(header.id);
   }
-  return { number, mark: 0, file, blocks, bytes, writtenTo: 0, syncedTo: 0 };
 }
 
 /**
@@ -85,7 +86,14 @@ export function* createSegment(files: Files, plan: SegmentPlan, direct: boolean)
 export function* reuseSegment(files: Files, plan: SegmentPlan, spare: OpenFile): Task<Segment> {
   const { number, blocks, bytes } = plan;
   const file: OpenFile = { ...spare, kind: FileKind.log, number };
-  let name: FileName = spare;
+  const mark = yield* files.making(spare, writeOver(files, spare, plan));
+  yield* files.making(spare, files.rename(spare, file));
+  yield* files.making(file, files.syncDirectory());
+  return { number, mark, file, blocks, bytes, writtenTo: 0, syncedTo: 0 };
+}
+
+/** Returns the mark of the segment's frames. */
+function* writeOver(files: Files, spare: OpenFile, plan: SegmentPlan): Task<number> {
   // With the first frame's place: nothing stands there until it is written, as in a new file.
   const front = reserveRegion(2 * BLOCK_BYTES);
   try {
@@ -95,23 +103,10 @@ export function* reuseSegment(files: Files, plan: SegmentPlan, spare: OpenFile):
     const mark = encodeHeader(front, plan, true);
     yield* files.write(spare, front, 0, 2 * BLOCK_BYTES);
     yield* files.sync(spare);
-    yield* files.rename(spare, file);
-    name = file;
-    yield* files.syncDirectory();
-    return { number, mark, file, blocks, bytes, writtenTo: 0, syncedTo: 0 };
-  } catch (error) {
-    yield* files.close(spare);
-    yield* files.unlink(name);
-    throw error;
+    return mark;
   } finally {
     releaseRegion(front.id);
   }
-}
-
-/** Closes and removes a segment. REQUIRES: the manifest no longer names it. */
-export function* removeSegment(files: Files, segment: Segment): Task<void> {
-  yield* files.close(segment.file);
-  yield* files.unlink(segment.file);
 }
 
 /** The header at the start of a region, or what is wrong with it. */

@@ -40,8 +40,7 @@ export class SpareSegments {
   *drop(): Task<boolean> {
     const hadSome = this.#kept.length > 0;
     for (let file = this.#kept.pop(); file !== undefined; file = this.#kept.pop()) {
-      yield* this.files.close(file);
-      yield* this.files.unlink(file);
+      yield* this.files.remove(file);
     }
     return hadSome;
   }

@@ -144,6 +144,22 @@ export class Files {
     this.#finish(job, "remove", name);
   }
 
+  /** Closes a file and unlinks its name. */
+  *remove(file: OpenFile): Task<void> {
+    yield* this.close(file);
+    yield* this.unlink(file);
+  }
+
+  /** Runs a task that makes a file what it is to be. A failure leaves no file behind. */
+  *making<T>(file: OpenFile, task: Task<T>): Task<T> {
+    try {
+      return yield* task;
+    } catch (error) {
+      yield* this.remove(file);
+      throw error;
+    }
+  }
+
   /** Gives a file the same name in another directory. Neither name's file may be written to from then on. */
   *link(name: FileName, target: Files): Task<void> {
     const job = yield* this.#job(Opcode.fileLink, name);

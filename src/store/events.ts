@@ -66,13 +66,14 @@ export class Events {
     }
   }
 
-  /** Runs a task whose failure costs only space: it becomes an `"error"` event. */
-  *reporting(task: Task<unknown>): Task<void> {
+  /** Runs a task whose failure costs only space: it becomes an `"error"` event, and the result is `undefined`. */
+  *reporting<T>(task: Task<T>): Task<T | undefined> {
     try {
-      yield* task;
+      return yield* task;
     } catch (error) {
       if (!(error instanceof VarveError)) throw error;
       this.emit("error", error);
+      return undefined;
     }
   }
 }

@@ -5,7 +5,7 @@
  * crash is a prefix of the commit order over all families), and a log segment goes only when the manifest no longer
  * needs it, durably. A flush that fails changes nothing; it is reported and tried again.
  */
-import { VarveError } from "../base/errors.ts";
+import { isDiskFull, VarveError } from "../base/errors.ts";
 import { Histogram } from "../base/histogram.ts";
 import type { Pipeline } from "../commit/pipeline.ts";
 import type { Segment } from "../log/segment.ts";
@@ -115,9 +115,8 @@ export class Flusher {
       try {
         yield* this.#flush(family, family.frozen[0]);
       } catch (error) {
-        const isFull = error instanceof VarveError && error.code === "ERR_NO_SPACE";
         // A full disk has room again when the log gives up what it keeps for later.
-        if (!isFull || !(yield* this.pipeline.log.dropSpares())) throw error;
+        if (!isDiskFull(error) || !(yield* this.pipeline.log.dropSpares())) throw error;
       }
       if (this.#stopped) return;
     }
@@ -210,13 +209,9 @@ export class Flusher {
   }
 
   *#removeLog(segment: Segment): Task<void> {
-    const { log } = this.pipeline;
-    let isKept = false;
-    const keep = function* () {
-      isKept = yield* log.keep(segment);
-    };
-    if (!this.retention.isHeld) yield* this.events.reporting(keep());
-    if (isKept) return;
+    if (!this.retention.isHeld) {
+      if (yield* this.events.reporting(this.pipeline.log.keep(segment))) return;
+    }
     yield* this.events.reporting(this.files.close(segment.file));
     yield* this.retention.remove([segment.file]);
   }

@@ -4,7 +4,7 @@
  *
  * Promises: the segment is whole and on stable storage before any edit names it; if it comes to nothing, no file is left.
  */
-import { VarveError } from "../base/errors.ts";
+import { isDiskFull } from "../base/errors.ts";
 import type { BlobWriter } from "../blob/blob_writer.ts";
 import { BLOB_SEGMENT_START, BlobSegment, createBlobSegment } from "../blob/segment.ts";
 import type { Files, OpenFile } from "../native/files.ts";
@@ -46,9 +46,8 @@ export class Relocations {
       const ascending = [...sources].sort((a, b) => a - b);
       return new RunningRelocation(files, this.events, values, ascending, made.file!, bytes);
     } catch (error) {
-      const isFull = error instanceof VarveError && error.code === "ERR_NO_SPACE";
       // Any other compaction does its work without it, and may even make room.
-      if (isFull && reason !== "garbage") return undefined;
+      if (isDiskFull(error) && reason !== "garbage") return undefined;
       throw error;
     }
   }

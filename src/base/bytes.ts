@@ -131,7 +131,10 @@ export function encodeUtf8Into(text: string, target: Uint8Array, offset: number)
     }
     if (index === length) return length;
   }
-  const { read, written } = utf8Encoder.encodeInto(text, target.subarray(offset));
+  const { read, written } = utf8Encoder.encodeInto(
+    text,
+    offset === 0 ? target : target.subarray(offset),
+  );
   // As many bytes as code units: all ASCII. Only otherwise can there be half a pair.
   if (written !== read || read < length) requireWellFormed(text);
   return read < length ? -1 : written;

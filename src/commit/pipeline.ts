@@ -189,9 +189,16 @@ export class Pipeline {
    * Commits one entry that is not `sync` on this thread, by one call and no buffer, and says whether that could be done.
    * `head`: as `TailLease.commitEntry` has it. Throws what ended writing.
    */
-  commitEntry(head: number, family: number, key: Uint8Array, value: Uint8Array): boolean {
+  commitEntry(
+    head: number,
+    family: number,
+    key: Uint8Array,
+    value: Uint8Array,
+    valueBytes: number,
+  ): boolean {
     const startedAt = this.#sampleStart();
-    if (!this.#mayUseTail() || !this.tail.commitEntry(head, family, key, value)) return false;
+    if (!this.#mayUseTail()) return false;
+    if (!this.tail.commitEntry(head, family, key, value, valueBytes)) return false;
     if (startedAt > 0) this.putLatency.record(performance.now() - startedAt);
     return true;
   }

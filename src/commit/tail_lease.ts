@@ -5,12 +5,7 @@
  * Between `lend` and `recall` the lender touches neither the log nor the numbers nor the active memtables.
  */
 import type { LogTail } from "../log/log.ts";
-import {
-  TAIL_ENTRY_BYTES_MAX,
-  TAIL_LEASE_OFFSET,
-  TAIL_REFUSED,
-  TailLease as Words,
-} from "../native/layout.gen.ts";
+import { TAIL_LEASE_OFFSET, TAIL_REFUSED, TailLease as Words } from "../native/layout.gen.ts";
 import { native } from "../native/library.ts";
 import type { Region } from "../native/region.ts";
 import type { WriteBuffer } from "./write_buffer.ts";
@@ -121,24 +116,20 @@ export class TailLease {
     return outcomeOf(result);
   }
 
-  /** The same for one entry, which is nowhere yet. `head`: its type, and `TAIL_UNLOGGED` if it goes into no log. */
+  /**
+   * The same for one entry, which is nowhere yet: at the front of `key` and `value`. `head`: its type and the key's bytes as a
+   * `LogEntry` has them, and `TAIL_UNLOGGED` if it goes into no log. REQUIRES: at most `TAIL_ENTRY_BYTES_MAX` bytes.
+   */
   commitEntry(
     head: number,
     key: Uint8Array,
     value: Uint8Array,
+    valueBytes: number,
     memtable: number,
   ): boolean | number {
-    const bytes = value.length;
-    if (key.length + bytes > TAIL_ENTRY_BYTES_MAX) return false;
+    const { varve_tail_commit_entry } = native().call;
     return outcomeOf(
-      native().call.varve_tail_commit_entry(
-        this.session,
-        memtable,
-        head | (key.length << 16),
-        key,
-        value,
-        bytes,
-      ),
+      varve_tail_commit_entry(this.session, memtable, head, key, value, valueBytes),
     );
   }
 }

@@ -40,9 +40,16 @@ export class TailLender {
   }
 
   /** The same for one entry. */
-  commitEntry(head: number, family: number, key: Uint8Array, value: Uint8Array): boolean {
+  commitEntry(
+    head: number,
+    family: number,
+    key: Uint8Array,
+    value: Uint8Array,
+    valueBytes: number,
+  ): boolean {
     const memtable = this.#memtableOf(family);
-    return memtable >= 0 && this.#outcome(this.lease.commitEntry(head, key, value, memtable));
+    return memtable >= 0 &&
+      this.#outcome(this.lease.commitEntry(head, key, value, valueBytes, memtable));
   }
 
   /** The region of the family's active memtable; negative: nothing can be committed there. */

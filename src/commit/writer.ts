@@ -1,8 +1,14 @@
 /** Writes as callers make them: one entry, or a batch that is encoded already, asynchronous or blocking. */
-import { byteLengthUtf8, byteLengthUtf8Max } from "../base/bytes.ts";
+import { byteLengthUtf8, byteLengthUtf8Max, encodeUtf8Into } from "../base/bytes.ts";
 import { tooLarge } from "../base/errors.ts";
 import { entryBytesMax } from "../format/log_entry.ts";
-import { BlobAddress, EntryType, TAIL_UNLOGGED, VALUE_BYTES_MAX } from "../native/layout.gen.ts";
+import {
+  BlobAddress,
+  EntryType,
+  TAIL_ENTRY_BYTES_MAX,
+  TAIL_UNLOGGED,
+  VALUE_BYTES_MAX,
+} from "../native/layout.gen.ts";
 import type { Region } from "../native/region.ts";
 import type { Pipeline } from "./pipeline.ts";
 import type { WriteBuffer } from "./write_buffer.ts";
@@ -14,6 +20,10 @@ const NO_VALUE = new Uint8Array(0);
 
 /** Stands where a large value's address will be. */
 export const NO_ADDRESS = new Uint8Array(BlobAddress.BYTES);
+
+/** Text that is committed from here, within the call that encodes it; none that is longer is. */
+const KEY_TEXT = new Uint8Array(TAIL_ENTRY_BYTES_MAX);
+const VALUE_TEXT = new Uint8Array(TAIL_ENTRY_BYTES_MAX);
 
 /** Gives the memory of a value that is handed over. */
 export type Handover = () => Region;
@@ -240,10 +250,9 @@ export class Writer {
     durability: Durability,
     expiry?: number,
   ): void {
-    const isBinary = typeof key !== "string" && typeof value !== "string";
-    if (isBinary && type <= EntryType.merge && durability !== "sync") {
+    if (type <= EntryType.merge && durability !== "sync") {
       const head = durability === "volatile" ? type | TAIL_UNLOGGED : type;
-      if (this.pipeline.commitEntry(head, family, key, value)) return;
+      if (this.#commitEntry(head, family, key, value)) return;
     }
     const { pool } = this.pipeline;
     const buffer = pool.take(entryBytesMax(key, value), durability !== "volatile");
@@ -254,5 +263,28 @@ export class Writer {
       throw error;
     }
     this.pipeline.commitSync(buffer, durability === "sync");
+  }
+
+  /** Without a buffer, from the caller's memory or that of `KEY_TEXT` and `VALUE_TEXT`. False: nothing was done. */
+  #commitEntry(
+    head: number,
+    family: number,
+    key: Uint8Array | string,
+    value: Uint8Array | string,
+  ): boolean {
+    let keyBytes = key.length;
+    if (typeof key === "string") {
+      keyBytes = encodeUtf8Into(key, KEY_TEXT, 0);
+      key = KEY_TEXT;
+    }
+    let valueBytes = value.length;
+    if (typeof value === "string") {
+      valueBytes = encodeUtf8Into(value, VALUE_TEXT, 0);
+      value = VALUE_TEXT;
+    }
+    if (keyBytes < 0 || valueBytes < 0 || keyBytes + valueBytes > TAIL_ENTRY_BYTES_MAX) {
+      return false;
+    }
+    return this.pipeline.commitEntry(head | (keyBytes << 16), family, key, value, valueBytes);
   }
 }

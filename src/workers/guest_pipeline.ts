@@ -140,16 +140,22 @@ export class GuestPipeline {
 
   /**
    * Commits one entry that is not `sync` on this thread, by one call and no buffer, and says whether that could be done.
-   * Throws what ended writing.
+   * The entry: as `TailLease.commitEntry` has it. Throws what ended writing.
    */
-  commitEntry(head: number, family: number, key: Uint8Array, value: Uint8Array): boolean {
+  commitEntry(
+    head: number,
+    family: number,
+    key: Uint8Array,
+    value: Uint8Array,
+    valueBytes: number,
+  ): boolean {
     if (this.#open !== undefined || !this.#mayUseTail) return false;
     // Pinned: the memtable is not released meanwhile.
     this.mirror.enter();
     let done: boolean | number = false;
     try {
       const memtable = this.#memtableOf(family);
-      if (memtable >= 0) done = this.#tail.commitEntry(head, key, value, memtable);
+      if (memtable >= 0) done = this.#tail.commitEntry(head, key, value, valueBytes, memtable);
     } finally {
       this.mirror.leave();
     }

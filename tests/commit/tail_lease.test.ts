@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { SimulatedDisk } from "../../testing.ts";
 import { Varve } from "../../mod.ts";
+import { TAIL_ENTRY_BYTES_MAX } from "../../src/native/layout.gen.ts";
 import { temporaryDirectory, test } from "../harness.ts";
 
 const TEXT = { keyEncoding: "utf8", valueEncoding: "utf8" } as const;
@@ -68,6 +69,46 @@ test("binary keys and values of every length and kind of memory are what they we
   const found = new Map([...db.entries()].map(([key, value]) => [hex(key), hex(value)]));
   assert.deepEqual(found, expected);
 });
+
+test("text around the longest entry of one call is what it was; half a pair is refused, and nothing is written", async () => {
+  const path = temporaryDirectory();
+  const expected = new Map<string, string>();
+  {
+    await using db = await Varve.open(path, BUFFERED);
+    for (const letter of ["a", "é", "日", "🌊"]) {
+      for (const bytes of [1, 47, 49, TAIL_ENTRY_BYTES_MAX - 8, TAIL_ENTRY_BYTES_MAX, 4000]) {
+        const text = letter.repeat(bytes / Buffer.byteLength(letter));
+        for (const [key, value] of [[`k${text}`, "short"], ["short" + text, text], [text, ""]]) {
+          db.putSync(key, value);
+          expected.set(key, value);
+        }
+      }
+    }
+    for (
+      const half of [
+        "\ud800",
+        "long enough for the runtime's own encoder, and then half a pair \ud800",
+      ]
+    ) {
+      assert.throws(() => db.putSync(half, "value"), { code: "ERR_INVALID_ARGUMENT" });
+      assert.throws(() => db.putSync("key", half), { code: "ERR_INVALID_ARGUMENT" });
+      assert.throws(() => db.deleteSync(half), { code: "ERR_INVALID_ARGUMENT" });
+    }
+    assert.throws(() => db.putSync("k".repeat(65_536), ""), { code: "ERR_TOO_LARGE" });
+    assert.ok(areAlike(new Map(db.entries()), expected));
+  }
+  await using db = await Varve.open(path, BUFFERED);
+  assert.ok(areAlike(new Map(db.entries()), expected));
+});
+
+/** Without printing kilobytes where they differ. */
+function areAlike(
+  found: ReadonlyMap<string, string>,
+  expected: ReadonlyMap<string, string>,
+): boolean {
+  return found.size === expected.size &&
+    [...expected].every(([key, value]) => found.get(key) === value);
+}
 
 test("blocking writes count as what they are, each in a group and a call of its own", async () => {
   await using db = await Varve.open(temporaryDirectory(), { ...BUFFERED, mergeOperator: "append" });

@@ -5,6 +5,7 @@ import type { FoundFile } from "../native/files.ts";
 import { FileKind } from "../native/layout.gen.ts";
 import type { Task } from "../native/task.ts";
 import { CURRENT, Manifest } from "../tree/manifest.ts";
+import { Families } from "./families.ts";
 import { recover, type ReplayWitness, settle } from "./recovery.ts";
 import type { StoreSettings } from "./settings.ts";
 import { type Foundation, Store } from "./store.ts";
@@ -19,6 +20,7 @@ export function* openStore(
   storeId: StoreId,
   witness?: ReplayWitness,
 ): Task<Store> {
+  const families = new Families();
   try {
     // Nobody else makes files here: one list serves from beginning to end.
     const found = yield* foundation.files.list();
@@ -29,11 +31,13 @@ export function* openStore(
       manifest,
       settings,
       foundation.context,
+      families,
       witness,
     );
     if (!settings.readOnly) yield* settle(foundation.files, found, manifest, recovered.log);
     return new Store(foundation, manifest, settings, recovered);
   } catch (error) {
+    families.release();
     if (witness === undefined) foundation.release();
     throw error;
   }

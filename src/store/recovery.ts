@@ -4,7 +4,7 @@
  */
 import { BlobSegment } from "../blob/segment.ts";
 import { Applier } from "../commit/apply.ts";
-import type { LogPosition } from "../format/manifest_edit.ts";
+import type { LogPosition, TableRecord } from "../format/manifest_edit.ts";
 import { type FileName, type Files, type FoundFile, required } from "../native/files.ts";
 import { BLOCK_BYTES, FileFlag, FileKind, LogRun } from "../native/layout.gen.ts";
 import { type Region, releaseRegion, reserveRegion } from "../native/region.ts";
@@ -16,8 +16,9 @@ import { decodeSegmentHeader, SEGMENT_START } from "../log/segment.ts";
 import { Family } from "../tree/family.ts";
 import type { Manifest } from "../tree/manifest.ts";
 import { openTable } from "../tree/tables.ts";
+import { releaseTable, type Table } from "../tree/version.ts";
 import { corruption, VarveError } from "../base/errors.ts";
-import { Families } from "./families.ts";
+import type { Families } from "./families.ts";
 import type { StoreSettings } from "./settings.ts";
 import {
   findLostValue,
@@ -52,16 +53,18 @@ export interface ReplayWitness {
   atEnd(families: Families, lastSequence: number): number;
 }
 
+/** `families`: empty; they are put there as they are opened, and are the caller's to release, on failure too. */
 export function* recover(
   files: Files,
   found: readonly FoundFile[],
   manifest: Manifest,
   settings: StoreSettings,
   context: Region,
+  families: Families,
   witness?: ReplayWitness,
 ): Task<Recovered> {
   yield* requireKnownLogs(files, found, manifest);
-  const families = yield* openFamilies(files, manifest, settings, context);
+  yield* openFamilies(files, manifest, settings, context, families);
   const { state } = manifest;
   const applier = new Applier(context);
   const familyOf = (id: number, sequence: number): Family | undefined => {
@@ -187,20 +190,32 @@ function* openFamilies(
   manifest: Manifest,
   settings: StoreSettings,
   context: Region,
-): Task<Families> {
-  const families = new Families();
+  families: Families,
+): Task<void> {
   for (const { id, name, operator, tables } of manifest.state.families.values()) {
-    const opening = tables.map((record) => {
-      const path = files.path({ kind: FileKind.table, number: record.number });
-      return required(path, openTable(files, record));
-    });
-    const opened = yield* inParallel(files.jobs, opening, TABLES_AT_ONCE);
+    const opened = yield* openTables(files, tables);
     const tuning = settings.columnFamilies.get(name) ?? settings.familyDefaults;
     const family = Family.create(id, name, tuning, opened, context);
     family.operator = operator;
     families.add(family);
   }
-  return families;
+}
+
+/** All of them, or none. */
+function* openTables(files: Files, records: readonly TableRecord[]): Task<Table[]> {
+  const opened: Table[] = [];
+  const opening = records.map(function* (record): Task<Table> {
+    const path = files.path({ kind: FileKind.table, number: record.number });
+    const table = yield* required(path, openTable(files, record));
+    opened.push(table);
+    return table;
+  });
+  try {
+    return yield* inParallel(files.jobs, opening, TABLES_AT_ONCE);
+  } catch (error) {
+    for (const table of opened) releaseTable(table);
+    throw error;
+  }
 }
 
 /** Removes what a crash left: files of ours that the manifest does not name. */

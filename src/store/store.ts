@@ -562,7 +562,7 @@ export class Store {
     // Reads that are under way end first; they find the store closed at their next step.
     while (this.jobs.outstanding > 0) yield this.jobs.quiet();
     this.sharing?.leaving();
-    for (const family of this.families.all()) family.release();
+    this.families.release();
     for (const { file } of this.log.all()) yield* this.files.close(file);
     yield* this.events.reporting(this.log.dropSpares());
     yield* this.#familyFile.close();

@@ -25,7 +25,7 @@ import type { CommitCounters, CommitHost, WriteSource } from "./commit_host.ts";
 import { dequeue, type Group, type Lane, nextGroup, valuesOf } from "./group.ts";
 import type { TailLease } from "./tail_lease.ts";
 import { TailLender } from "./tail_lender.ts";
-import { whenWritesEnd } from "./turn_end.ts";
+import { TurnBuffer } from "./turn_buffer.ts";
 import type { Visibility } from "./visibility.ts";
 import { type Outcome, type WriteBuffer, WriteBufferPool } from "./write_buffer.ts";
 
@@ -63,14 +63,12 @@ export class Pipeline {
   /** Large values are being synced for a durable frame: no group may be taken meanwhile, for it would owe more. */
   #syncingValues: Signal | undefined;
   readonly #familyOf = (id: number): Family | undefined => this.host.family(id);
-  /** Takes the writes of this turn of the event loop. */
-  #open: WriteBuffer | undefined;
+  readonly #turn: TurnBuffer;
   /** Closed buffers in call order. */
   readonly #writes: Lane = { queue: [], blockedOn: undefined };
   /** Barriers of the flusher and the like: they overtake writes that wait for that very flush. */
   readonly #urgent: Lane = { queue: [], blockedOn: undefined };
   #group: Group | undefined;
-  #closing = false;
   #source: WriteSource | undefined;
   /** A word that moves when the source has something. */
   #bell: Uint32Array = new Uint32Array(1);
@@ -90,8 +88,14 @@ export class Pipeline {
     this.#syncFiles = new Files(jobs, log.files.directory, JobLane.log);
     this.#applier = new Applier(context);
     this.tail = new TailLender(lease, log, host, health, this.counters, this.#applier.counts);
+    this.#turn = new TurnBuffer(
+      jobs,
+      this.pool,
+      (buffer) => this.#writes.queue.push(buffer),
+      () => this.#turnEnded(),
+    );
     jobs.onDrive(() => {
-      this.#closeOpen();
+      this.#turn.close();
       this.#advance(false);
     });
   }
@@ -109,7 +113,7 @@ export class Pipeline {
     this.#heard = words[index];
     this.tail.isWanted = true;
     source.collect();
-    this.#scheduleClose();
+    this.#turn.schedule();
   }
 
   /** Queues another Worker's closed buffer. */
@@ -119,28 +123,23 @@ export class Pipeline {
 
   /** Asks the source, and moves on as far as it goes without waiting. */
   serve(): void {
-    if (this.#group === undefined) this.#closeOpen();
+    if (this.#group === undefined) this.#turn.close();
     this.#advance(false);
   }
 
   /** Whether nothing is pending. */
   get isIdle(): boolean {
-    return this.#group === undefined && this.#open === undefined &&
+    return this.#group === undefined && !this.#turn.isOpen &&
       this.#writes.queue.length === 0 && this.#urgent.queue.length === 0;
   }
 
   /** The open buffer, with room for so many bytes of entries. Its promise settles with the writes put there. */
   openBuffer(bytes: number, logged: boolean): WriteBuffer {
     this.health.requireSound("write");
-    let open = this.#open;
-    if (open !== undefined && (open.logged !== logged || !open.hasRoom(bytes))) {
-      this.#closeOpen();
-      open = undefined;
-    }
-    if (open === undefined) {
-      open = this.#open = this.pool.take(bytes, logged);
-      if ((this.#buffersOpened++ & BUFFER_SAMPLE_MASK) === 0) open.startedAt = performance.now();
-      this.#scheduleClose();
+    const open = this.#turn.open(bytes, logged);
+    const isNew = open.writeCount === 0;
+    if (isNew && (this.#buffersOpened++ & BUFFER_SAMPLE_MASK) === 0) {
+      open.startedAt = performance.now();
     }
     return open;
   }
@@ -160,10 +159,10 @@ export class Pipeline {
     buffer.startedAt = performance.now();
     const { promise } = buffer;
     this.jobs.hold();
-    this.#closeOpen();
+    this.#turn.close();
     this.#writes.queue.push(buffer);
     for (const value of buffer.values) this.values.write(value);
-    this.#scheduleClose();
+    this.#turn.schedule();
     return promise;
   }
 
@@ -174,7 +173,7 @@ export class Pipeline {
     buffer.startedAt = this.#sampleStart();
     if (!durable && this.#commitAtTail(buffer)) return;
     buffer.retained = true;
-    this.#closeOpen();
+    this.#turn.close();
     this.#writes.queue.push(buffer);
     for (const value of buffer.values) {
       if (!this.values.writeNow(value)) this.values.write(value);
@@ -233,7 +232,7 @@ export class Pipeline {
 
   /** Queues an empty buffer. When it is done, so is all before it; if `durable`, on stable storage. */
   requestBarrier(durable: boolean): Outcome {
-    this.#closeOpen();
+    this.#turn.close();
     return this.#barrier(this.#writes, durable);
   }
 
@@ -267,34 +266,20 @@ export class Pipeline {
     }
   }
 
-  #closeOpen(): void {
-    if (this.#open === undefined) return;
-    this.#writes.queue.push(this.#open);
-    this.#open = undefined;
-  }
-
   #barrier(lane: Lane, durable: boolean): Outcome {
     const buffer = this.pool.take(0, true);
     buffer.durable = durable;
     const { outcome } = buffer;
     lane.queue.push(buffer);
-    this.#scheduleClose();
+    this.#turn.schedule();
     return outcome;
   }
 
-  /**
-   * Closes the open buffer when this turn's writes are in: no earlier than the end of the microtask queue. Writers that
-   * a settled group resumed get to write before the next group is taken.
-   */
-  #scheduleClose(): void {
-    if (this.#closing) return;
-    this.#closing = true;
-    whenWritesEnd(this.jobs, () => this.#open?.writeCount ?? 0, () => {
-      this.#closing = false;
-      if (this.#group !== undefined) return; // its completion closes the next one
-      this.#closeOpen();
-      this.#advance(false);
-    });
+  /** Writers that a settled group resumed have written by now. */
+  #turnEnded(): void {
+    if (this.#group !== undefined) return; // its completion asks for the next turn's end
+    this.#turn.close();
+    this.#advance(false);
   }
 
   /** Whether other Workers have rung since they were last listened to. */
@@ -400,7 +385,7 @@ export class Pipeline {
     lane.blockedOn = whole;
     whole.whenSet(() => {
       lane.blockedOn = undefined;
-      this.#scheduleClose();
+      this.#turn.schedule();
     });
   }
 
@@ -438,7 +423,7 @@ export class Pipeline {
       const error = this.log.failed(result);
       this.#group = undefined;
       this.#reject(group, error);
-      this.#scheduleClose();
+      this.#turn.schedule();
       return;
     }
     this.log.wrote(job, group.payloadBytes, group.durable);
@@ -477,7 +462,7 @@ export class Pipeline {
     this.#count(group);
     for (const buffer of group.buffers) this.#settle(buffer, undefined);
     if (this.isIdle) this.tail.lend();
-    else this.#scheduleClose();
+    else this.#turn.schedule();
   }
 
   #useValues({ buffers }: Group): void {

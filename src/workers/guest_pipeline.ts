@@ -3,8 +3,8 @@
  * Worker commit in call order, for their buffers are submitted, taken and settled in that order.
  */
 import { VarveError } from "../base/errors.ts";
-import { whenWritesEnd } from "../commit/turn_end.ts";
 import { TailLease } from "../commit/tail_lease.ts";
+import { TurnBuffer } from "../commit/turn_buffer.ts";
 import { type Outcome, type WriteBuffer, WriteBufferPool } from "../commit/write_buffer.ts";
 import { nativeError } from "../native/failure.ts";
 import { StoreShared } from "../native/layout.gen.ts";
@@ -34,39 +34,37 @@ export class GuestHealth {
 
 export class GuestPipeline {
   readonly pool = new WriteBufferPool();
-  #open: WriteBuffer | undefined;
-  #closing = false;
-
+  readonly #turn: TurnBuffer;
   readonly #tail: TailLease;
 
   constructor(readonly link: GuestLink, readonly health: GuestHealth, readonly mirror: Mirror) {
-    this.#tail = new TailLease(link.foundation.core, link.foundation.handle);
+    const { core, handle, jobs } = link.foundation;
+    this.#tail = new TailLease(core, handle);
+    this.#turn = new TurnBuffer(
+      jobs,
+      this.pool,
+      (buffer) => this.#send(buffer),
+      () => {
+        if (link.isIdle) this.#turn.close(); // behind what is on its way, as the engine's pipeline does
+      },
+    );
     link.onSettled = (buffer) => {
       if (!buffer.retained) this.pool.give(buffer);
     };
     link.onNews = () => {
-      if (this.#open !== undefined && this.link.isIdle) this.#scheduleClose();
+      if (this.#turn.isOpen && this.link.isIdle) this.#turn.schedule();
     };
-    link.foundation.jobs.onDrive(() => this.#closeOpen());
+    jobs.onDrive(() => this.#turn.close());
   }
 
   /** Whether nothing is pending. */
   get isIdle(): boolean {
-    return this.#open === undefined && this.link.isIdle;
+    return !this.#turn.isOpen && this.link.isIdle;
   }
 
   openBuffer(bytes: number, logged: boolean): WriteBuffer {
     this.health.requireSound("write");
-    let open = this.#open;
-    if (open !== undefined && (open.logged !== logged || !open.hasRoom(bytes))) {
-      this.#closeOpen();
-      open = undefined;
-    }
-    if (open === undefined) {
-      open = this.#open = this.pool.take(bytes, logged);
-      this.#scheduleClose();
-    }
-    return open;
+    return this.#turn.open(bytes, logged);
   }
 
   joined(buffer: WriteBuffer, durable: boolean): Promise<void> {
@@ -79,7 +77,7 @@ export class GuestPipeline {
   commitSync(buffer: WriteBuffer, durable: boolean): void {
     buffer.writeCount = 1;
     buffer.durable = durable;
-    this.#closeOpen();
+    this.#turn.close();
     if (!this.#commitAtTail(buffer)) this.#commitByHost(buffer);
     const { error } = buffer;
     this.pool.give(buffer);
@@ -110,7 +108,7 @@ export class GuestPipeline {
     buffer.writeCount = 1;
     buffer.durable = durable;
     const { promise } = buffer;
-    this.#closeOpen();
+    this.#turn.close();
     this.link.submit(buffer);
     return promise;
   }
@@ -122,7 +120,7 @@ export class GuestPipeline {
 
   /** Queues an empty buffer. When it is done, so is all before it; if `durable`, on stable storage. */
   requestBarrier(durable: boolean): Outcome {
-    this.#closeOpen();
+    this.#turn.close();
     const buffer = this.pool.take(0, true);
     buffer.durable = durable;
     const { outcome } = buffer;
@@ -130,12 +128,9 @@ export class GuestPipeline {
     return outcome;
   }
 
-  #closeOpen(): void {
-    const open = this.#open;
-    if (open === undefined) return;
-    this.#open = undefined;
-    if (this.#commitAtTail(open)) this.pool.give(open);
-    else this.link.submit(open);
+  #send(buffer: WriteBuffer): void {
+    if (this.#commitAtTail(buffer)) this.pool.give(buffer);
+    else this.link.submit(buffer);
   }
 
   /**
@@ -149,7 +144,7 @@ export class GuestPipeline {
     value: Uint8Array,
     valueBytes: number,
   ): boolean {
-    if (this.#open !== undefined || !this.#mayUseTail) return false;
+    if (this.#turn.isOpen || !this.#mayUseTail) return false;
     // Pinned: the memtable is not released meanwhile.
     this.mirror.enter();
     let done: boolean | number = false;
@@ -194,15 +189,5 @@ export class GuestPipeline {
     this.link.words.ring();
     const { path } = this.link.foundation;
     return nativeError(result, "Cannot write the log", { path });
-  }
-
-  /** As the engine's pipeline does: no earlier than the end of the microtask queue, and behind what is on its way. */
-  #scheduleClose(): void {
-    if (this.#closing) return;
-    this.#closing = true;
-    whenWritesEnd(this.link.foundation.jobs, () => this.#open?.writeCount ?? 0, () => {
-      this.#closing = false;
-      if (this.link.isIdle) this.#closeOpen();
-    });
   }
 }

@@ -232,8 +232,7 @@ export class Manifest {
     // From the rename on, which manifest a crash leaves is open: a failure is final.
     yield* this.health.guard(Manifest.point(this.files, pointer));
     this.position = position;
-    yield* this.files.close(old);
-    yield* this.files.unlink(old);
+    yield* this.files.remove(old);
   }
 }
 

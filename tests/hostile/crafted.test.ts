@@ -205,12 +205,16 @@ function withEntriesChanged(
 function sealAgain(log: Uint8Array, frames: readonly number[]): void {
   const view = new DataView(log.buffer);
   for (const [index, frame] of frames.entries()) {
-    const end = frame + LogFrame.BYTES + view.getUint32(frame + LogFrame.payloadBytes, true);
     if (index > 0) {
       view.setUint32(frame + LogFrame.chain, view.getUint32(frames[index - 1], true), true);
     }
-    view.setUint32(frame, checksum(log.slice(frame + 4, end)), true);
+    view.setUint32(frame, checksum(log.slice(frame + 4, frameEnd(view, frame))), true);
   }
+}
+
+/** Where the frame at an offset says that it ends. */
+function frameEnd(log: DataView, frame: number): number {
+  return frame + LogFrame.BYTES + log.getUint32(frame + LogFrame.payloadBytes, true);
 }
 
 /** Where the frames of a segment begin, in order. */
@@ -218,10 +222,10 @@ function framesOf(content: Uint8Array, number: number): number[] {
   const view = new DataView(content.buffer, content.byteOffset);
   const frames: number[] = [];
   for (let offset = BLOCK_BYTES; offset + LogFrame.BYTES <= content.length; offset += 8) {
-    const bytes = LogFrame.BYTES + view.getUint32(offset + LogFrame.payloadBytes, true);
+    const end = frameEnd(view, offset);
     if (view.getFloat64(offset + LogFrame.segment, true) !== number) continue;
-    if (bytes > content.length - offset) continue;
-    if (checksum(content.slice(offset + 4, offset + bytes)) === view.getUint32(offset, true)) {
+    if (end > content.length) continue;
+    if (checksum(content.slice(offset + 4, end)) === view.getUint32(offset, true)) {
       frames.push(offset);
     }
   }
@@ -237,12 +241,10 @@ test(`log frames whose runs and entries were changed and sealed again (VARVE_SEE
   const chance = chanceOf("frames");
   const refused = await refusals(() => {
     const made = content.slice();
-    const view = new DataView(made.buffer);
     const frame = frames[below(chance, frames.length)];
-    const end = frame + LogFrame.BYTES + view.getUint32(frame + LogFrame.payloadBytes, true);
     // Of the header only what says how far the log was synced: the rest is what makes it this frame.
     const from = below(chance, 4) === 0 ? frame + LogFrame.syncedSegment : frame + LogFrame.BYTES;
-    disturb(made, from, end, chance);
+    disturb(made, from, frameEnd(new DataView(made.buffer), frame), chance);
     sealAgain(made, frames);
     return withFile(files, name, made);
   });
